@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * snapmgr.h - snapshot trees of block devices, and reverts in place
+ *
+ * Every call blocks, returns 0 or a negative errno, and on failure fills the error it was handed
+ * (which may be NULL); the code in that error, never the errno, says what kind of failure it was.
+ * Nothing is written to an output on failure. The library prints nothing, never exits and installs
+ * no signal handler. A handle serves one thread at a time; several handles may be used side by side.
+ *
+ * Objects are named "pool", "pool/vol", "pool/vol@snap"; a UUID serves wherever a name does, and
+ * "@latest", "@latest~N", "@undo", "@undo~N" select one by age. Sizes are bytes, times are
+ * microseconds since 1970 in UTC.
+ *
+ * An options structure starts with its own size, so that it can grow: set it with SNAPMGR_OPTS_INIT;
+ * a NULL pointer means all defaults.
+ */
+#ifndef SNAPMGR_H
+#define SNAPMGR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SNAPMGR_VERSION	       "0.1.0"
+#define SNAPMGR_NAME_MAX       64  /* bytes of a pool's, volume's or snapshot's name */
+#define SNAPMGR_LABEL_MAX      128 /* bytes of a label, a project, a tag's key or value */
+#define SNAPMGR_DESC_MAX       512 /* bytes of a description */
+#define SNAPMGR_UUID_TEXT      37  /* bytes of a UUID as text, with its NUL */
+#define SNAPMGR_SPEC_TEXT      200 /* bytes of "pool/vol@snap", with its NUL */
+#define SNAPMGR_MESSAGE_MAX    768
+#define SNAPMGR_OPTS_INIT(type) ((type){ .size = sizeof(type) })
+
+/* What kind of failure it was. Exit statuses and JSON are computed from this alone. */
+enum snapmgr_code {
+	SNAPMGR_OK,
+	SNAPMGR_IO,
+	SNAPMGR_KERNEL,
+	SNAPMGR_DAMAGED,
+	SNAPMGR_NEWER_VERSION,
+	SNAPMGR_PERMISSION,
+	SNAPMGR_INTERNAL,
+	SNAPMGR_USAGE,
+	SNAPMGR_NOT_FOUND,
+	SNAPMGR_EXISTS,
+	SNAPMGR_IN_USE,
+	SNAPMGR_BAD_STATE,
+	SNAPMGR_NOT_LATEST,
+	SNAPMGR_STALE,
+	SNAPMGR_LOCKED,
+	SNAPMGR_HELD,
+	SNAPMGR_HAS_SNAPSHOTS,
+	SNAPMGR_FOREIGN_DEVICE,
+	SNAPMGR_NO_SPACE,
+	SNAPMGR_OVER_QUOTA,
+	SNAPMGR_UNSUPPORTED,
+	SNAPMGR_CODES
+};
+
+struct snapmgr_err {
+	enum snapmgr_code code;
+	int errnum; /* positive errno, e.g. EBUSY */
+	char message[SNAPMGR_MESSAGE_MAX];
+};
+
+/** snapmgr_code_name() - "in_use" for SNAPMGR_IN_USE; never NULL. */
+const char *snapmgr_code_name(enum snapmgr_code code);
+
+/** snapmgr_code_exit() - the exit status of a program that failed with @code (0 to 6). */
+int snapmgr_code_exit(enum snapmgr_code code);
+
+/* ---- handle ---- */
+
+struct snapmgr;
+
+struct snapmgr_open_opts {
+	size_t size;
+	uint32_t wait_ms; /* how long to wait for a pool's lock; 0 is try once; default 30000 */
+	/* A warning (one line, no newline) that fails nothing; NULL drops it. */
+	void (*warn)(const char *message, void *data);
+	/* Progress of long work; a non-zero answer asks it to stop. May be NULL. */
+	int (*progress)(const char *what, uint64_t done, uint64_t todo, void *data);
+	void *data;
+	const char *recover_program; /* run as "PROGRAM recover POOL" by the guard of a suspended
+				      * volume after its owner died; NULL: nothing is run */
+};
+
+/**
+ * snapmgr_open() - make a handle
+ * @opts: borrowed for the call; NULL for defaults
+ * @ret:  caller frees with snapmgr_free()
+ *
+ * Opens no device: each call opens what it needs.
+ * Return: 0, -EINVAL, -ENOMEM.
+ */
+int snapmgr_open(const struct snapmgr_open_opts *opts, struct snapmgr **ret,
+		 struct snapmgr_err *err);
+void snapmgr_free(struct snapmgr *sm);
+
+/* ---- what the calls tell ---- */
+
+struct snapmgr_tag {
+	char key[SNAPMGR_LABEL_MAX + 1];
+	char value[SNAPMGR_LABEL_MAX + 1];
+};
+
+enum snapmgr_kind { SNAPMGR_VOLUME, SNAPMGR_SNAPSHOT, SNAPMGR_UNDO };
+
+/* A volume, snapshot or undo point. Empty strings and UINT64_MAX stand for "does not apply". */
+struct snapmgr_object {
+	enum snapmgr_kind kind;
+	char pool[SNAPMGR_NAME_MAX + 1];
+	char volume[SNAPMGR_NAME_MAX + 1]; /* of a snapshot: its volume's name, "" where that is gone */
+	char name[SNAPMGR_NAME_MAX + 1];   /* "vol", "snap", or "undo", "undo~1" */
+	char uuid[SNAPMGR_UUID_TEXT];
+	char driver[16];
+	char state[24];
+	char parent[SNAPMGR_UUID_TEXT];	     /* snapshot that this descends from */
+	char parent_name[2 * SNAPMGR_NAME_MAX + 2]; /* the same as "vol@snap" */
+	char snapshot_of[SNAPMGR_UUID_TEXT]; /* volume */
+	char project[SNAPMGR_LABEL_MAX + 1];
+	char label[SNAPMGR_LABEL_MAX + 1];
+	char description[SNAPMGR_DESC_MAX + 1];
+	const struct snapmgr_tag *tags; /* borrowed for the callback */
+	size_t n_tags;
+	uint64_t size_bytes;
+	uint64_t used_bytes;	  /* mapped; UINT64_MAX where not known */
+	uint64_t exclusive_bytes; /* only where asked for; else UINT64_MAX */
+	int64_t created_at_us;
+	uint64_t sequence; /* of a volume: of its newest snapshot, 0 where it has none */
+	bool latest;	   /* of a snapshot: the newest of its volume */
+	bool hold;
+	bool active;	/* mapped in the kernel now */
+	bool autostart; /* of a volume: mapped whenever its pool is */
+	bool guest;	/* what is inside belongs to a virtual machine */
+	bool revert_support;
+	uint32_t undo_keep;
+	uint32_t major, minor;	/* 0, 0 where inactive */
+	char dm_name[128];	/* "" where inactive */
+	char device[160];	/* "/dev/snapmgr/pool/vol"; "" where inactive */
+};
+
+struct snapmgr_member {
+	char device[256]; /* "" where missing */
+	char uuid[SNAPMGR_UUID_TEXT];
+	uint64_t size_bytes;
+	bool missing;
+	bool meta_only; /* given with --meta */
+	bool bad_copy;	/* one of its two superblock copies is damaged */
+};
+
+struct snapmgr_pool {
+	char name[SNAPMGR_NAME_MAX + 1];
+	char uuid[SNAPMGR_UUID_TEXT];
+	char driver[16];
+	char state[24]; /* active, inactive, exported, incomplete, foreign (another host has it) */
+	char mode[32];	/* of an active pool: rw, ro, out_of_data_space, fail, needs_check */
+	char host[65];	/* the host that had it last */
+	uint64_t size_bytes, used_bytes;	    /* data; used is UINT64_MAX where inactive */
+	uint64_t meta_bytes, meta_used_bytes;	    /* thin metadata */
+	uint64_t catalogue_bytes, reclaimable_bytes; /* reclaimable: garbage; UINT64_MAX: unknown */
+	uint64_t virtual_bytes;			    /* sum of the volumes' sizes */
+	uint64_t chunk_bytes;
+	uint32_t block_bytes; /* logical block size */
+	uint64_t volumes, snapshots, garbage; /* UINT64_MAX where inactive */
+	uint64_t transaction_id;
+	int64_t created_at_us;
+	const struct snapmgr_member *members; /* borrowed for the callback */
+	size_t n_members;
+};
+
+/* A callback's non-zero answer ends the walk and is returned by it. */
+typedef int snapmgr_object_fn(const struct snapmgr_object *object, void *data);
+typedef int snapmgr_pool_fn(const struct snapmgr_pool *pool, void *data);
+/* One finding of a check or one step of a recovery; @repaired: it was mended. */
+typedef int snapmgr_report_fn(const char *finding, bool repaired, void *data);
+
+/* ---- pools ---- */
+
+struct snapmgr_pool_create_opts {
+	size_t size;
+	const char *driver;	 /* default "thin" */
+	const char *meta_device; /* everything but the data goes here */
+	uint64_t chunk_bytes;	 /* 0: chosen from the size */
+	bool force;		 /* overrides foreign signatures, nothing else */
+	const char *const *params; /* "KEY=VALUE", n_params of them; unknown keys are usage errors */
+	size_t n_params;
+};
+/**
+ * snapmgr_pool_create() - make a pool of whole devices and activate it
+ *
+ * Overwrites the devices. Refuses mounted, held, read-only, too small, duplicate and foreign ones
+ * before anything is written. After a crash before the end the devices read as unformatted.
+ */
+int snapmgr_pool_create(struct snapmgr *sm, const char *name, const char *const *devices,
+			size_t n_devices, const struct snapmgr_pool_create_opts *opts,
+			struct snapmgr_err *err);
+
+struct snapmgr_pool_extend_opts {
+	size_t size;
+	bool force;
+};
+int snapmgr_pool_extend(struct snapmgr *sm, const char *pool, const char *const *devices,
+			size_t n_devices, const struct snapmgr_pool_extend_opts *opts,
+			struct snapmgr_err *err);
+
+/** snapmgr_pool_list() - every pool on this machine, active or not; scans all block devices. */
+int snapmgr_pool_list(struct snapmgr *sm, snapmgr_pool_fn *visit, void *data,
+		      struct snapmgr_err *err);
+/** snapmgr_pool_show() - one pool; scans only where it is not active. */
+int snapmgr_pool_show(struct snapmgr *sm, const char *pool, snapmgr_pool_fn *visit, void *data,
+		      struct snapmgr_err *err);
+int snapmgr_pool_activate(struct snapmgr *sm, const char *pool, struct snapmgr_err *err);
+/** snapmgr_pool_deactivate() - unmap everything; -EBUSY names the volume that is open. */
+int snapmgr_pool_deactivate(struct snapmgr *sm, const char *pool, struct snapmgr_err *err);
+/** snapmgr_pool_export() - deactivate, and let go of it: only an import takes it back. */
+int snapmgr_pool_export(struct snapmgr *sm, const char *pool, struct snapmgr_err *err);
+
+struct snapmgr_pool_import_opts {
+	size_t size;
+	const char *as;	  /* new name */
+	bool force;	  /* although another host has it active */
+	bool no_activate;
+};
+int snapmgr_pool_import(struct snapmgr *sm, const char *pool,
+			const struct snapmgr_pool_import_opts *opts, struct snapmgr_err *err);
+
+struct snapmgr_pool_check_opts {
+	size_t size;
+	bool repair;
+	snapmgr_report_fn *report;
+	void *data;
+};
+/** snapmgr_pool_check() - Return: 0 where clean or all was repaired, else -EUCLEAN (damaged). */
+int snapmgr_pool_check(struct snapmgr *sm, const char *pool,
+		       const struct snapmgr_pool_check_opts *opts, struct snapmgr_err *err);
+
+struct snapmgr_pool_destroy_opts {
+	size_t size;
+	bool dry_run;
+};
+int snapmgr_pool_destroy(struct snapmgr *sm, const char *pool,
+			 const struct snapmgr_pool_destroy_opts *opts, struct snapmgr_err *err);
+
+/* ---- volumes and snapshots ---- */
+
+struct snapmgr_create_opts {
+	size_t size;
+	uint64_t size_bytes; /* a multiple of the pool's logical block */
+	const char *project, *label, *description;
+	const struct snapmgr_tag *tags;
+	size_t n_tags;
+	bool inactive;	/* do not map it now, nor with its pool */
+	bool guest;
+	bool no_revert; /* revert_to_snapshot_support = false */
+	const char *const *params;
+	size_t n_params;
+};
+int snapmgr_create(struct snapmgr *sm, const char *spec, const struct snapmgr_create_opts *opts,
+		   snapmgr_object_fn *visit, void *data, struct snapmgr_err *err);
+
+struct snapmgr_snapshot_opts {
+	size_t size;
+	const char *label, *description;
+	const struct snapmgr_tag *tags;
+	size_t n_tags;
+	const char *const *params;
+	size_t n_params;
+	uint64_t *suspended_ns; /* out, may be NULL: how long the volumes' I/O was paused */
+};
+/** snapmgr_snapshot() - @n snapshots of different volumes of one pool, all at one instant. */
+int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
+		     const struct snapmgr_snapshot_opts *opts, snapmgr_object_fn *visit, void *data,
+		     struct snapmgr_err *err);
+
+struct snapmgr_revert_opts {
+	size_t size;
+	const char *target; /* the volume expected to be reverted; a check, NULL: the snapshot's own */
+	bool latest_only;
+	bool no_undo;
+	bool online;
+	bool remount;
+	bool force; /* with online: to a smaller size */
+	bool allow_clone;
+	bool dry_run;
+	const char *strategy; /* NULL: the cheapest */
+	const char *const *params;
+	size_t n_params;
+};
+struct snapmgr_revert_result {
+	struct snapmgr_object volume, snapshot; /* their tags are NULL */
+	char strategy[16];
+	char reason[160]; /* why that strategy */
+	uint64_t move_bytes;
+	bool in_place;
+	bool undo; /* there is a way back */
+	uint64_t elapsed_us, suspended_us;
+};
+/**
+ * snapmgr_revert() - make a volume read as one of its snapshots, in place
+ * @spec: "pool/vol@snap", a snapshot's UUID, or a selector, resolved under the pool's lock
+ *
+ * The volume keeps its identity, every snapshot is kept, and what it read as until now becomes an
+ * undo point. I/O pauses while the tables switch; at every moment, and after any crash, the volume
+ * reads wholly as before or wholly as the snapshot. Durable when it returns 0.
+ *
+ * Return: 0; -EBUSY (in_use, bad_state), -ESTALE (not_latest), -ENOENT, -ENOSPC, -EOPNOTSUPP, ...
+ */
+int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_revert_opts *opts,
+		   struct snapmgr_revert_result *ret, struct snapmgr_err *err);
+
+struct snapmgr_undo_opts {
+	size_t size;
+	bool drop; /* forget the undo point instead; *all* of them where @spec names none */
+	bool online, remount, force, dry_run;
+};
+/** snapmgr_undo() - swap the head with "pool/vol" (its newest undo point) or "pool/vol@undo~N". */
+int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo_opts *opts,
+		 struct snapmgr_revert_result *ret, struct snapmgr_err *err);
+
+/** snapmgr_clone() - a new volume with a snapshot's contents; @to is "pool/new", of the same pool. */
+int snapmgr_clone(struct snapmgr *sm, const char *from, const char *to,
+		  const struct snapmgr_create_opts *opts, snapmgr_object_fn *visit, void *data,
+		  struct snapmgr_err *err);
+
+struct snapmgr_list_opts {
+	size_t size;
+	bool space;    /* fill exclusive_bytes: reads the metadata, O(mapped) */
+	bool undo;     /* undo points too */
+};
+/**
+ * snapmgr_list() - walk volumes and snapshots: each volume, then its snapshots, oldest first
+ * @spec: NULL (every active pool), "pool" or "pool/vol"
+ *
+ * Takes no lock and waits for nobody.
+ */
+int snapmgr_list(struct snapmgr *sm, const char *spec, const struct snapmgr_list_opts *opts,
+		 snapmgr_object_fn *visit, void *data, struct snapmgr_err *err);
+/** snapmgr_show() - one volume, snapshot or undo point. */
+int snapmgr_show(struct snapmgr *sm, const char *spec, snapmgr_object_fn *visit, void *data,
+		 struct snapmgr_err *err);
+
+struct snapmgr_resize_opts {
+	size_t size;
+	bool shrink; /* without it a smaller size is refused */
+	bool online; /* with shrink: although something has it open */
+};
+int snapmgr_resize(struct snapmgr *sm, const char *spec, uint64_t size_bytes,
+		   const struct snapmgr_resize_opts *opts, snapmgr_object_fn *visit, void *data,
+		   struct snapmgr_err *err);
+/** snapmgr_rename() - @to is a bare name: of a pool (inactive or active), volume or snapshot. */
+int snapmgr_rename(struct snapmgr *sm, const char *spec, const char *to, struct snapmgr_err *err);
+
+struct snapmgr_delete_opts {
+	size_t size;
+	bool recursive;	     /* a volume with its snapshots */
+	bool keep_snapshots; /* a volume without them */
+	bool dry_run;	     /* only visit what would go */
+};
+int snapmgr_delete(struct snapmgr *sm, const char *spec, const struct snapmgr_delete_opts *opts,
+		   snapmgr_object_fn *visit, void *data, struct snapmgr_err *err);
+int snapmgr_hold(struct snapmgr *sm, const char *spec, bool hold, struct snapmgr_err *err);
+
+/**
+ * snapmgr_set() - change one property
+ * @key: label, description, project, undo_keep, guest, autostart, revert_to_snapshot_support, or
+ *       tag:KEY (an empty @value removes the tag)
+ */
+int snapmgr_set(struct snapmgr *sm, const char *spec, const char *key, const char *value,
+		struct snapmgr_err *err);
+int snapmgr_activate(struct snapmgr *sm, const char *spec, snapmgr_object_fn *visit, void *data,
+		     struct snapmgr_err *err);
+int snapmgr_deactivate(struct snapmgr *sm, const char *spec, struct snapmgr_err *err);
+
+/** snapmgr_recover() - finish or undo what dead processes left; @pool NULL: every active pool. */
+int snapmgr_recover(struct snapmgr *sm, const char *pool, snapmgr_report_fn *report, void *data,
+		    struct snapmgr_err *err);
+
+/* What a driver can do here, computed from its table. */
+struct snapmgr_capability {
+	char driver[16];
+	char pool[SNAPMGR_NAME_MAX + 1]; /* "" for the driver as such */
+	bool snapshot_support;
+	bool revert_to_snapshot_support;
+	bool create_share_from_snapshot_support;
+	bool in_place, online;
+	const char *const *strategies; /* NULL-terminated, borrowed */
+};
+typedef int snapmgr_capability_fn(const struct snapmgr_capability *cap, void *data);
+int snapmgr_capabilities(struct snapmgr *sm, const char *pool, snapmgr_capability_fn *visit,
+			 void *data, struct snapmgr_err *err);
+
+/* ---- small helpers for front ends ---- */
+
+/**
+ * snapmgr_parse_size() - "10G", "64K", "512MiB", "4096"; powers of 1024; "10KB", signs, fractions,
+ * trailing text and anything above INT64_MAX are refused.
+ */
+int snapmgr_parse_size(const char *text, uint64_t *ret_bytes, struct snapmgr_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * catalogue.h - what a pool remembers: one SQLite database inside the pool
+ *
+ * Rows are plain structs; a function per question. Ids are SQLite rowids, private to this pool's
+ * catalogue; 0 means none. Text is bounded and valid UTF-8; a row that breaks a bound (hostile or
+ * damaged catalogue) is refused with code damaged. Writers hold the pool's lock and a transaction;
+ * readers neither. "No such row" is -ENOENT and leaves err untouched: the caller knows the subject.
+ */
+#ifndef SCAT_H
+#define SCAT_H
+
+#include "base.h"
+
+#define SCAT_SCHEMA 1 /* PRAGMA user_version; another one is refused with newer_version */
+#define SCAT_MIN_BYTES (8 * SM_MIB)
+
+struct scat;
+
+/* Volume and snapshot states; the catalogue holds their names (scat_state_name). */
+enum scat_state {
+	SCAT_CREATING,
+	SCAT_AVAILABLE,
+	SCAT_SNAPSHOTTING,
+	SCAT_REVERTING,
+	SCAT_REVERTING_ERROR,
+	SCAT_EXTENDING,
+	SCAT_SHRINKING,
+	SCAT_RESTORING,
+	SCAT_DELETING,
+	SCAT_ERROR,
+	SCAT_STATES
+};
+const char *scat_state_name(enum scat_state state);
+
+struct scat_pool { /* one row */
+	struct sm_uuid uuid;
+	char name[SNAPMGR_NAME_MAX + 1];
+	char driver[16];
+	int64_t created_at_us;
+	uint32_t chunk_sectors, block_bytes;
+	uint32_t next_thin;	/* next id to hand out; 1 at first: 0 is ours */
+	uint32_t reserved_thin; /* ids from next_thin up to here may exist in the kernel unnamed */
+	uint64_t transaction_id;	/* the kernel's, as last known committed */
+	uint64_t next_transaction_id;	/* = transaction_id, or one more while activation moves on */
+};
+struct scat_common { /* what volumes and snapshots share */
+	struct sm_uuid uuid;
+	char name[SNAPMGR_NAME_MAX + 1];
+	char project[SNAPMGR_LABEL_MAX + 1];
+	char label[SNAPMGR_LABEL_MAX + 1];
+	char description[SNAPMGR_DESC_MAX + 1];
+	int64_t created_at_us;
+	enum scat_state state;
+	uint64_t size_bytes;
+	uint32_t thin;
+	int64_t parent; /* id of the snapshot this descends from, 0: none */
+};
+struct scat_volume {
+	int64_t id;
+	struct scat_common c;
+	uint64_t sequence; /* the last one given to a snapshot; only grows */
+	int64_t last_snapshot_at_us; /* created_at of the newest snapshot ever taken, for ordering */
+	uint32_t undo_keep;
+	bool autostart, guest, revert_support;
+};
+struct scat_snapshot {
+	int64_t id;
+	struct scat_common c;
+	int64_t volume; /* 0: its volume is gone */
+	char volume_name[SNAPMGR_NAME_MAX + 1]; /* of @volume, filled by reads; "" where gone */
+	uint64_t sequence;
+	uint64_t used_bytes; /* mapped when taken; UINT64_MAX: unknown */
+	bool hold;
+};
+struct scat_undo {
+	int64_t id; /* grows: the newest has the highest */
+	int64_t volume;
+	struct sm_uuid uuid;
+	int64_t created_at_us;
+	uint64_t size_bytes;
+	uint32_t thin;
+	int64_t parent;
+};
+struct scat_operation {
+	int64_t id;
+	struct sm_uuid uuid;
+	char verb[24];
+	int64_t volume, snapshot; /* 0: none */
+	struct sm_uuid boot_id;	  /* owner */
+	int32_t pid;
+	uint64_t start_ticks; /* field 22 of /proc/PID/stat */
+	int64_t started_at_us;
+};
+
+/**
+ * scat_format() - an empty catalogue with @pool's row on @device (its region, mapped)
+ *
+ * Not crash-safe, and need not be: the superblocks that make the pool real are written after it.
+ * Ends with a real flush.
+ */
+int scat_format(const char *device, const struct scat_pool *pool, struct snapmgr_err *err);
+
+/**
+ * scat_open() - open the catalogue on @device
+ * @device: the pinned dm-linear device of the region, e.g. "/dev/mapper/snapmgr-p-_cat"
+ * @uuid:   pool's UUID: names the wal-index and lock files under /run/snapmgr/UUID/
+ * @writable: readers pass false
+ *
+ * Opens nothing but @device and those two files. Return: 0; -EUCLEAN (damaged);
+ * -EPROTONOSUPPORT (newer_version); -EACCES; -EIO.
+ */
+int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, struct scat **ret,
+	      struct snapmgr_err *err);
+void scat_close(struct scat *cat); /* NULL is fine; rolls back; no checkpoint */
+DEFINE_AUTO(struct scat *, scat_close);
+
+/* scat_check() - SQLite's integrity_check and foreign_key_check, a line per finding. */
+int scat_check(struct scat *cat, int (*finding)(const char *line, void *data), void *data,
+	       struct snapmgr_err *err);
+/* scat_checkpoint() - move the WAL into the database; a reader may delay it (-EAGAIN). */
+int scat_checkpoint(struct scat *cat, struct snapmgr_err *err);
+uint64_t scat_used_bytes(struct scat *cat);
+
+/**
+ * scat_begin() - start a write transaction
+ * scat_begin_read() - one consistent view over several reads; end it with scat_rollback()
+ * scat_commit() - @durable: with one flush; else it survives this process, not a power cut
+ *
+ * A commit that fails with -EIO has an unknown outcome: close, open and read again before anything
+ * is undone. scat_rollback() outside of a transaction does nothing.
+ */
+int scat_begin(struct scat *cat, struct snapmgr_err *err);
+int scat_begin_read(struct scat *cat, struct snapmgr_err *err);
+int scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err);
+void scat_rollback(struct scat *cat);
+
+int scat_pool_get(struct scat *cat, struct scat_pool *ret, struct snapmgr_err *err);
+int scat_pool_put(struct scat *cat, const struct scat_pool *pool, struct snapmgr_err *err);
+
+int scat_volume_by_name(struct scat *cat, const char *name, struct scat_volume *ret,
+			struct snapmgr_err *err);
+int scat_volume_by_uuid(struct scat *cat, const struct sm_uuid *uuid, struct scat_volume *ret,
+			struct snapmgr_err *err);
+int scat_volume_by_id(struct scat *cat, int64_t id, struct scat_volume *ret, struct snapmgr_err *err);
+typedef int scat_volume_fn(const struct scat_volume *volume, void *data);
+int scat_volume_each(struct scat *cat, scat_volume_fn *visit, void *data, struct snapmgr_err *err);
+/* insert: sets ->id. -EEXIST (exists) where the name is taken (by a group, too). */
+int scat_volume_insert(struct scat *cat, struct scat_volume *volume, struct snapmgr_err *err);
+int scat_volume_update(struct scat *cat, const struct scat_volume *volume, struct snapmgr_err *err);
+/* delete: its snapshots stay, with volume 0; its undo points must be gone; tags go. */
+int scat_volume_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
+
+int scat_snapshot_by_name(struct scat *cat, int64_t volume, const char *name,
+			  struct scat_snapshot *ret, struct snapmgr_err *err);
+int scat_snapshot_by_uuid(struct scat *cat, const struct sm_uuid *uuid, struct scat_snapshot *ret,
+			  struct snapmgr_err *err);
+int scat_snapshot_by_id(struct scat *cat, int64_t id, struct scat_snapshot *ret,
+			struct snapmgr_err *err);
+/* The snapshot of @volume with the @back-th highest sequence (0: latest). Uses an index. */
+int scat_snapshot_latest(struct scat *cat, int64_t volume, uint32_t back, struct scat_snapshot *ret,
+			 struct snapmgr_err *err);
+typedef int scat_snapshot_fn(const struct scat_snapshot *snapshot, void *data);
+/* @volume: one volume's, oldest first; 0: those whose volume is gone; -1: all, by id. */
+int scat_snapshot_each(struct scat *cat, int64_t volume, scat_snapshot_fn *visit, void *data,
+		       struct snapmgr_err *err);
+int scat_snapshot_insert(struct scat *cat, struct scat_snapshot *snapshot, struct snapmgr_err *err);
+int scat_snapshot_update(struct scat *cat, const struct scat_snapshot *snapshot,
+			 struct snapmgr_err *err);
+/* delete: everything that has it as parent (volumes, snapshots, undo points) gets its parent. */
+int scat_snapshot_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
+
+typedef int scat_undo_fn(const struct scat_undo *undo, void *data);
+/* newest first; @volume -1: all */
+int scat_undo_each(struct scat *cat, int64_t volume, scat_undo_fn *visit, void *data,
+		   struct snapmgr_err *err);
+int scat_undo_nth(struct scat *cat, int64_t volume, uint32_t back, struct scat_undo *ret,
+		  struct snapmgr_err *err);
+int scat_undo_by_uuid(struct scat *cat, const struct sm_uuid *uuid, struct scat_undo *ret,
+		      struct snapmgr_err *err);
+int scat_undo_insert(struct scat *cat, struct scat_undo *undo, struct snapmgr_err *err);
+int scat_undo_update(struct scat *cat, const struct scat_undo *undo, struct snapmgr_err *err);
+int scat_undo_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
+
+/* Tags of a volume or snapshot, by its UUID. An array owned by the caller (free()), by key. */
+int scat_tags_get(struct scat *cat, const struct sm_uuid *object, struct snapmgr_tag **ret,
+		  size_t *ret_n, struct snapmgr_err *err);
+/* scat_tag_set() - an empty or NULL @value removes it. */
+int scat_tag_set(struct scat *cat, const struct sm_uuid *object, const char *key, const char *value,
+		 struct snapmgr_err *err);
+
+/* Thin ids that nothing names any more and the kernel may still have. Adding one twice is fine. */
+int scat_garbage_add(struct scat *cat, uint32_t thin, struct snapmgr_err *err);
+int scat_garbage_remove(struct scat *cat, uint32_t thin, struct snapmgr_err *err);
+int scat_garbage_each(struct scat *cat, int (*visit)(uint32_t thin, void *data), void *data,
+		      struct snapmgr_err *err);
+/* Is @thin named by a volume, snapshot, undo point or as garbage? 1, 0 or a negative errno. */
+int scat_thin_named(struct scat *cat, uint32_t thin, struct snapmgr_err *err);
+
+int scat_operation_insert(struct scat *cat, struct scat_operation *op, struct snapmgr_err *err);
+int scat_operation_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
+typedef int scat_operation_fn(const struct scat_operation *op, void *data);
+int scat_operation_each(struct scat *cat, scat_operation_fn *visit, void *data,
+			struct snapmgr_err *err);
+
+struct scat_counts {
+	uint64_t volumes, snapshots, undos, garbage, virtual_bytes;
+};
+int scat_counts(struct scat *cat, struct scat_counts *ret, struct snapmgr_err *err);
+
+#endif
