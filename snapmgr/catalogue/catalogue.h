@@ -87,6 +87,11 @@ struct scat_operation {
 	struct sm_uuid uuid;
 	char verb[24];
 	int64_t volume, snapshot; /* 0: none */
+	/* The volume's head before it, for a volume whose running table turns out to be the old one
+	 * although the commit was done: recovery then puts these back. All 0: not of a switch. */
+	uint32_t old_thin;
+	int64_t old_parent;
+	uint64_t old_size_bytes;
 	struct sm_uuid boot_id;	  /* owner */
 	int32_t pid;
 	uint64_t start_ticks; /* field 22 of /proc/PID/stat */
@@ -198,6 +203,8 @@ int scat_garbage_each(struct scat *cat, int (*visit)(uint32_t thin, void *data),
 int scat_thin_named(struct scat *cat, uint32_t thin, struct snapmgr_err *err);
 
 int scat_operation_insert(struct scat *cat, struct scat_operation *op, struct snapmgr_err *err);
+int scat_operation_update(struct scat *cat, const struct scat_operation *op,
+			  struct snapmgr_err *err);
 int scat_operation_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
 typedef int scat_operation_fn(const struct scat_operation *op, void *data);
 int scat_operation_each(struct scat *cat, scat_operation_fn *visit, void *data,
