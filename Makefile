@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The two for a fresh machine:    make demo    make check
+# Others: all lint sanitize fuzz bench-switch install uninstall clean
+# B=DIR builds elsewhere, beside the default: make B=build/clang CC=clang WERROR=-Werror
+
+B = build
+PREFIX = /usr/local
+CFLAGS = -O2 -g
+VERSION := $(shell sed -n 's/^.define SNAPMGR_VERSION[[:space:]]*"\(.*\)"/\1/p' include/snapmgr.h)
+SONAME = libsnapmgr.so.$(firstword $(subst ., ,$(VERSION)))
+
+WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
+HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -I. -fPIC $(WARN) $(HARDEN) $(CFLAGS)
+ALL_LDFLAGS = -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(LDFLAGS)
+LIBS = -ldevmapper -lblkid -lsqlite3 -lpthread
+
+# ---- sources, a list for each room ----
+
+BASE_SRC = $(addprefix snapmgr/base/, \
+	crc32c.c error.c name.c size.c system.c text.c uuid.c)
+DM_SRC =
+HOST_SRC =
+CATALOGUE_SRC =
+DRIVER_SRC =
+CORE_SRC =
+CLI_SRC =
+LIB_SRC = $(BASE_SRC) $(DM_SRC) $(HOST_SRC) $(CATALOGUE_SRC) $(DRIVER_SRC) $(CORE_SRC)
+
+LIB_OBJ = $(LIB_SRC:%.c=$(B)/%.o)
+CLI_OBJ = $(CLI_SRC:%.c=$(B)/%.o)
+LIB_A = $(B)/lib/libsnapmgr.a
+LIB_SO = $(B)/lib/libsnapmgr.so.$(VERSION)
+PROGRAMS = $(if $(CLI_SRC),$(B)/bin/snapmgr)
+
+all: $(LIB_A) $(LIB_SO) $(PROGRAMS)
+
+$(B)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/flags: FORCE
+	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' >$@
+
+# The list of members, so that a source that leaves the list leaves the library too.
+$(B)/members: FORCE
+	@mkdir -p $(@D); echo '$(LIB_OBJ) $(CLI_OBJ)' | cmp -s - $@ || echo '$(LIB_OBJ) $(CLI_OBJ)' >$@
+
+$(LIB_A): $(LIB_OBJ) $(B)/members
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcsD $@ $(LIB_OBJ)
+
+$(B)/exports: Makefile
+	@mkdir -p $(@D); echo 'LIBSNAPMGR_0 { global: snapmgr_*; local: *; };' >$@
+
+$(LIB_SO): $(LIB_OBJ) $(B)/members $(B)/exports
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions \
+		-Wl,--version-script,$(B)/exports -o $@ $(LIB_OBJ) $(LIBS)
+	@ln -sf $(@F) $(@D)/$(SONAME)
+	@ln -sf $(SONAME) $(@D)/libsnapmgr.so
+
+$(B)/bin/snapmgr: $(CLI_OBJ) $(LIB_A) $(B)/members
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(CLI_OBJ) $(LIB_A) $(LIBS)
+
+# ---- tests: each C test is a program of its own, each shell test is copied and made executable ----
+
+UNIT_TESTS = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c))
+GUEST_C_TESTS = $(patsubst %.c,$(B)/%,$(wildcard tests/guest/*/*_test.c))
+SHELL_TESTS = $(patsubst %.sh,$(B)/%,$(wildcard tests/guest/*/*_test.sh tests/host/*_test.sh))
+BENCHES = $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+FUZZERS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
+
+unit-tests: $(UNIT_TESTS)
+tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(B)/tests/lib.sh $(BENCHES)
+
+# The fakes that a unit test is linked with, before the library: one line for each that has some.
+# $(B)/tests/unit/revert_test: $(B)/tests/unit/fake_kernel.o
+
+$(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
+	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)
+
+$(BENCHES): %: %.o $(LIB_A)
+	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)
+
+$(FUZZERS): %: %.o $(LIB_A)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)
+
+$(SHELL_TESTS): $(B)/%: %.sh
+	@mkdir -p $(@D)
+	@cp $< $@.new && chmod 755 $@.new && mv $@.new $@
+
+$(B)/tests/lib.sh: tests/lib.sh
+	@mkdir -p $(@D)
+	@cp $< $@
+
+# ---- what a developer says ----
+
+bootstrap:
+	@scripts/bootstrap
+
+demo: bootstrap
+	@$(MAKE) --no-print-directory all
+	@scripts/demo
+
+check: bootstrap
+	@$(MAKE) --no-print-directory all tests
+	@scripts/check '$(TESTS)'
+
+lint:
+	@scripts/lint
+
+SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+sanitize:
+	@$(MAKE) --no-print-directory B=$(B)/sanitize HARDEN= CFLAGS='$(SANITIZE)' unit-tests
+	@B=$(B)/sanitize scripts/check 'unit/*'
+
+SECONDS = 60
+FUZZ = -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping
+fuzz:
+	@$(MAKE) --no-print-directory B=$(B)/fuzz CC=clang HARDEN= CFLAGS='$(SANITIZE) $(FUZZ)' fuzzers
+	@B=$(B)/fuzz scripts/fuzz '$(SECONDS)'
+fuzzers: $(FUZZERS)
+
+bench-switch:
+	@$(MAKE) --no-print-directory all $(B)/tests/bench/switch
+	@scripts/sandbox --disk 4G --disk 4G $(B)/tests/bench/switch
+
+# ---- installation ----
+
+MAN8 = $(wildcard doc/*.8)
+MAN3 = $(wildcard doc/*.3)
+RULES = $(wildcard dm/udev/*.rules)
+SHARE = $(wildcard dm/udev/*.conf)
+DIR = $(DESTDIR)$(PREFIX)
+INSTALLED = $(addprefix bin/,$(notdir $(PROGRAMS))) include/snapmgr.h \
+	lib/libsnapmgr.a lib/libsnapmgr.so lib/$(SONAME) lib/libsnapmgr.so.$(VERSION) \
+	lib/pkgconfig/snapmgr.pc $(RULES:dm/udev/%=lib/udev/rules.d/%) \
+	$(SHARE:dm/udev/%=share/snapmgr/%) $(MAN8:doc/%=share/man/man8/%) \
+	$(MAN3:doc/%=share/man/man3/%)
+
+$(B)/snapmgr.pc: Makefile include/snapmgr.h FORCE
+	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: snapmgr' 'Version: $(VERSION)' \
+		'Description: snapshot trees and revert in place for block devices' \
+		'Requires.private: devmapper blkid sqlite3' 'Cflags: -I$${prefix}/include' \
+		'Libs: -L$${prefix}/lib -lsnapmgr' 'Libs.private: -lpthread' >$@
+
+install: all $(B)/snapmgr.pc
+	install -d $(sort $(dir $(addprefix $(DIR)/,$(INSTALLED))))
+	$(if $(PROGRAMS),install -m 755 $(PROGRAMS) $(DIR)/bin)
+	install -m 644 include/snapmgr.h $(DIR)/include
+	install -m 644 $(LIB_A) $(DIR)/lib
+	install -m 755 $(LIB_SO) $(DIR)/lib
+	cp -P $(B)/lib/$(SONAME) $(B)/lib/libsnapmgr.so $(DIR)/lib
+	install -m 644 $(B)/snapmgr.pc $(DIR)/lib/pkgconfig
+	$(if $(RULES),install -m 644 $(RULES) $(DIR)/lib/udev/rules.d)
+	$(if $(SHARE),install -m 644 $(SHARE) $(DIR)/share/snapmgr)
+	$(if $(MAN8),install -m 644 $(MAN8) $(DIR)/share/man/man8)
+	$(if $(MAN3),install -m 644 $(MAN3) $(DIR)/share/man/man3)
+
+uninstall:
+	rm -f $(addprefix $(DIR)/,$(INSTALLED))
+	@rmdir $(DIR)/share/snapmgr 2>/dev/null || true
+
+clean:
+	rm -rf $(B)
+
+FORCE:
+.PHONY: all tests unit-tests fuzzers bootstrap demo check lint sanitize fuzz bench-switch install \
+	uninstall clean FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
