@@ -22,7 +22,8 @@ BASE_SRC = $(addprefix snapmgr/base/, \
 	crc32c.c error.c name.c size.c system.c text.c uuid.c)
 DM_SRC =
 HOST_SRC =
-CATALOGUE_SRC =
+CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
+	lock.c rundir.c superblock.c superblock_io.c)
 DRIVER_SRC =
 CORE_SRC =
 CLI_SRC =
