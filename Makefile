@@ -21,7 +21,9 @@ LIBS = -ldevmapper -lblkid -lsqlite3 -lpthread
 BASE_SRC = $(addprefix snapmgr/base/, \
 	crc32c.c error.c name.c size.c system.c text.c uuid.c)
 DM_SRC =
-HOST_SRC =
+HOST_SRC = $(addprefix snapmgr/host/, \
+	device.c fsdev.c holders.c identity.c loops.c mountinfo.c namespaces.c openers.c probe.c \
+	scan.c sys.c upper.c)
 CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	lock.c rundir.c superblock.c superblock_io.c)
 DRIVER_SRC =

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The block devices that are made of another one, from sysfs. Loop devices: loops.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "sys.h"
+#include "upper.h"
+
+static int visit_all(DIR *dir, bool (*wanted)(int sysfd), shost_upper_fn *visit, void *data)
+{
+	const char *name;
+	int r = 0;
+
+	while (r == 0 && (name = shost_next(dir))) {
+		AUTO(sm_close_fd) int fd = openat(dirfd(dir), name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		dev_t devno;
+
+		if (fd < 0 || !wanted(fd))
+			continue;
+		devno = shost_sys_devno(fd, ".");
+		if (devno)
+			r = visit(devno, name, fd, data);
+	}
+	return r;
+}
+
+static bool any(int sysfd)
+{
+	(void)sysfd;
+	return true;
+}
+
+static bool is_partition(int sysfd)
+{
+	return faccessat(sysfd, "partition", F_OK, 0) == 0;
+}
+
+int shost_holders_of(dev_t devno, shost_upper_fn *visit, void *data)
+{
+	AUTO(sm_close_fd) int sysfd = shost_sys_open(devno);
+	AUTO(shost_close_dir) DIR *dir = NULL;
+
+	if (sysfd < 0)
+		return sysfd;
+	dir = shost_dir(sysfd, "holders");
+	return dir ? visit_all(dir, any, visit, data) : 0;
+}
+
+int shost_partitions_of(dev_t devno, shost_upper_fn *visit, void *data)
+{
+	AUTO(sm_close_fd) int sysfd = shost_sys_open(devno);
+	AUTO(shost_close_dir) DIR *dir = NULL;
+
+	if (sysfd < 0)
+		return sysfd;
+	dir = is_partition(sysfd) ? NULL : shost_dir(sysfd, ".");
+	return dir ? visit_all(dir, is_partition, visit, data) : 0;
+}
