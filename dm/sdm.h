@@ -14,7 +14,7 @@
 #define SDM_UUID_MAX 129
 #define SDM_PARAMS_MAX 512
 
-/* ---- kernel.c: thin wrappers; the fake for unit tests replaces exactly this file ---- */
+/* ---- kernel.c, query.c, udev.c: thin wrappers; the fake for unit tests replaces these and guard.c ---- */
 
 /* Who may look at a device; decides the udev flags of every one of its resumes and its removal. */
 enum sdm_audience {
@@ -36,7 +36,7 @@ struct sdm_device {
 	char uuid[SDM_UUID_MAX];
 	enum sdm_audience audience;
 	bool read_only;
-	char link[160]; /* "pool/vol" below /dev/snapmgr, or "" for none (see link.c) */
+	char link[200]; /* "pool/vol" below /dev/snapmgr, or "" for none (see link.c) */
 };
 
 struct sdm_info {
@@ -89,7 +89,9 @@ int sdm_suspend(const char *name, unsigned int flags, struct snapmgr_err *err);
 int sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie, struct snapmgr_err *err);
 /* sdm_remove() - absent is success; retried for a second while udev has it open; then -EBUSY. */
 int sdm_remove(const struct sdm_device *dev, struct sdm_cookie *cookie, struct snapmgr_err *err);
-int sdm_rename(const char *name, const char *to, struct sdm_cookie *cookie, struct snapmgr_err *err);
+/* sdm_rename() - -EEXIST (code exists) where the name is taken; @dev->name is the old one. */
+int sdm_rename(const struct sdm_device *dev, const char *to, struct sdm_cookie *cookie,
+	       struct snapmgr_err *err);
 
 typedef int sdm_target_fn(const struct sdm_target *target, void *data);
 /* sdm_table() - the live table, or with @inactive the loaded one; no I/O is waited for. */
@@ -105,6 +107,8 @@ int sdm_message(const char *name, struct snapmgr_err *err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 bool sdm_udev_running(void);
+/* sdm_udev_event() - dm_ioctl's event_nr that carries @audience's flags and no cookie. */
+uint32_t sdm_udev_event(enum sdm_audience audience);
 /* sdm_cookie_make() - where no udevd runs, makes none and succeeds. */
 int sdm_cookie_make(struct sdm_cookie *cookie, struct snapmgr_err *err);
 /* sdm_cookie_wait() - by polling, at most @timeout_ms, then -ETIMEDOUT; the cookie is gone after. */
@@ -204,6 +208,8 @@ void sdm_switch_back(struct sdm_switch *sw);
 uint64_t sdm_switch_suspended_ns(const struct sdm_switch *sw);
 /* sdm_switch_settle() - wait for udev, bounded; call it without holding a lock. */
 int sdm_switch_settle(struct sdm_switch *sw, uint32_t timeout_ms, struct snapmgr_err *err);
+/* sdm_release() - end the guard processes that idle; the next switch would start one. */
+void sdm_release(void);
 /* sdm_switch_free() - NULL is fine; implies sdm_switch_back() where still suspended. */
 void sdm_switch_free(struct sdm_switch *sw);
 DEFINE_AUTO(struct sdm_switch *, sdm_switch_free);

@@ -140,7 +140,7 @@ struct snapmgr_object {
 	uint32_t undo_keep;
 	uint32_t major, minor;	/* 0, 0 where inactive */
 	char dm_name[128];	/* "" where inactive */
-	char device[160];	/* "/dev/snapmgr/pool/vol"; "" where inactive */
+	char device[216];	/* "/dev/snapmgr/pool/vol"; "" where inactive */
 };
 
 struct snapmgr_member {
