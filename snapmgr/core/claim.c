@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Nobody else uses the device: held with O_EXCL, and looked at where O_EXCL is blind. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#include <linux/fs.h>
+
+#include "snapmgr/core/core.h"
+
+#define PATIENCE_MS 1000 /* udev opens what has just changed, for a moment */
+#define PAUSE_MS    20
+
+void sm_claim_drop(struct sm_claim *claim)
+{
+	sm_close_fd(claim->fd);
+	claim->fd = -1;
+}
+
+static int first_holder(const struct shost_holder *holder, void *data)
+{
+	*(struct shost_holder *)data = *holder;
+	return 1;
+}
+
+/* 1 where @kinds have a holder, 0 where not. */
+static int look(const struct sdm_info *info, unsigned int kinds, struct shost_holder *ret,
+		struct snapmgr_err *err)
+{
+	return shost_holders(makedev(info->major, info->minor), kinds, first_holder, ret, err);
+}
+
+static int refuse(const char *spec, const struct shost_holder *holder, struct snapmgr_err *err)
+{
+	static const struct {
+		unsigned int kind;
+		const char *way_out;
+	} ways[] = {
+		{ SHOST_MOUNT, "unmount it, or use --remount" },
+		{ SHOST_SWAP, "run swapoff first" },
+		{ SHOST_HOLDER, "take that device down first" },
+		{ SHOST_LOOP, "detach it with 'losetup -d' first" },
+		{ SHOST_PROCESS, "end it, or use --online where it can follow a change underneath" },
+	};
+	const char *way_out = "";
+
+	for (size_t i = 0; i < SM_ARRAY(ways); i++) {
+		if (holder->kind == ways[i].kind)
+			way_out = ways[i].way_out;
+	}
+	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "'%s' is in use: %s; %s", spec, holder->what, way_out);
+}
+
+static void pause_ms(long ms)
+{
+	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
+/* Exclusive use, as a mount or dm would claim it. Read-only, so that closing it is no news to udev. */
+static int open_exclusive(const struct sdm_info *info, const char *spec, uint64_t deadline_ns,
+			  struct snapmgr_err *err)
+{
+	struct shost_holder holder;
+
+	for (;;) {
+		struct snapmgr_err why;
+		int fd = sm_node_open(info, O_RDONLY | O_EXCL, &why);
+		int r;
+
+		if (fd >= 0)
+			return fd;
+		if (fd != -EBUSY) {
+			if (err)
+				*err = why;
+			return fd;
+		}
+		r = look(info, SHOST_MOUNT | SHOST_SWAP | SHOST_HOLDER, &holder, err);
+		if (r < 0)
+			return r;
+		if (r > 0)
+			return refuse(spec, &holder, err);
+		if (sm_monotonic_ns() > deadline_ns)
+			break;
+		pause_ms(PAUSE_MS);
+	}
+	if (look(info, SHOST_PROCESS, &holder, NULL) > 0)
+		return refuse(spec, &holder, err);
+	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "'%s' is in use: somebody holds it exclusively", spec);
+}
+
+/* Others that have it open beside us: with @online that is their right. */
+static int wait_for_openers(const char *spec, bool online, uint64_t deadline_ns, struct sm_claim *claim,
+			    struct snapmgr_err *err)
+{
+	struct shost_holder holder;
+
+	for (;;) {
+		int r = sdm_info(claim->info.name, &claim->info, err);
+
+		if (r < 0)
+			return r;
+		claim->others = claim->info.open_count > 1;
+		if (!claim->others || online)
+			return 0;
+		if (sm_monotonic_ns() > deadline_ns)
+			break;
+		pause_ms(PAUSE_MS);
+	}
+	if (look(&claim->info, SHOST_PROCESS, &holder, NULL) > 0)
+		return refuse(spec, &holder, err);
+	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "'%s' is open elsewhere (%u times)", spec,
+		       claim->info.open_count - 1);
+}
+
+int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
+	     struct sm_claim *ret, struct snapmgr_err *err)
+{
+	const uint64_t deadline_ns = sm_monotonic_ns() + (uint64_t)PATIENCE_MS * 1000000;
+	AUTO(sm_claim_drop) struct sm_claim claim = { .fd = -1 };
+	struct shost_holder holder;
+	int r = sdm_info(v->dm.name, &claim.info, err);
+
+	(void)pool;
+	if (r < 0)
+		return r;
+	claim.mapped = claim.info.exists;
+	if (claim.mapped) {
+		r = look(&claim.info, SHOST_LOOP, &holder, err); /* O_EXCL does not see these */
+		if (r > 0)
+			return refuse(spec, &holder, err);
+		if (r == 0)
+			r = claim.fd = open_exclusive(&claim.info, spec, deadline_ns, err);
+		if (r >= 0)
+			r = wait_for_openers(spec, online, deadline_ns, &claim, err);
+		if (r == 0 && ioctl(claim.fd, BLKFLSBUF, 0) < 0)
+			r = sm_fail(err, SNAPMGR_IO, errno, "cannot write back the cache of '%s'", spec);
+		if (r < 0)
+			return r;
+	}
+	*ret = claim;
+	claim.fd = -1;
+	return 0;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * core.h - what the verbs share: an opened pool, objects found in it, operations, claims
+ *
+ * A verb opens what it names (sm_find), does its work under the pool's lock, and closes it again.
+ */
+#ifndef SM_CORE_H
+#define SM_CORE_H
+
+#include "base.h"
+#include "snapmgr/catalogue/catalogue.h"
+#include "snapmgr/catalogue/lock.h"
+#include "snapmgr/catalogue/superblock.h"
+#include "snapmgr/drivers/driver.h"
+#include "snapmgr/host/shost.h"
+
+struct snapmgr {
+	struct snapmgr_open_opts opts;
+	char recover_program[256];
+};
+/* sm_warn() - tell the caller something that fails nothing. */
+void sm_warn(const struct snapmgr *sm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Options of an older, shorter or newer, longer caller: what is missing reads as zero. */
+#define SM_OPTS(type, var, given) \
+	type var = { 0 };         \
+	if (given)                \
+	memcpy(&var, given, (given)->size < sizeof(var) ? (given)->size : sizeof(var))
+/* sm_params_check() - no driver has parameters yet: any "KEY=VALUE" is a usage error. */
+int sm_params_check(const char *const *params, size_t n, struct snapmgr_err *err);
+
+/* ---- pool.c: an active pool, opened for one call ---- */
+
+struct sm_pool {
+	struct snapmgr *sm;
+	struct sm_backend b;
+	struct slock lock; /* held where opened for writing */
+	struct scat *cat;
+	struct scat_pool row;
+	char node[160]; /* of the catalogue device */
+};
+/**
+ * sm_pool_open() - by name or UUID; @writable: with its lock, after finishing what the dead left
+ *
+ * Opens the catalogue and nothing else. Return: 0; -ENOENT (not_found); -ENODEV (bad_state: exists,
+ * but is not active; the message says how to activate it); -EAGAIN (locked); ...
+ */
+int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_pool *ret,
+		 struct snapmgr_err *err);
+/* sm_pool_reopen() - the catalogue again, after a commit of unknown outcome. */
+int sm_pool_reopen(struct sm_pool *pool, struct snapmgr_err *err);
+/* sm_pool_unlock() - let others in; the catalogue stays open for reading. */
+void sm_pool_unlock(struct sm_pool *pool);
+/* sm_pool_settle() - unlock, then wait for udev; a timeout is a warning. */
+void sm_pool_settle(struct sm_pool *pool);
+void sm_pool_close(struct sm_pool *pool); /* zeroed or closed is fine */
+static inline void auto_sm_pool_close(struct sm_pool *pool)
+{
+	sm_pool_close(pool);
+}
+/* sm_pool_each() - every active pool's UUID as text. */
+int sm_pool_each(int (*visit)(const char *uuid, void *data), void *data, struct snapmgr_err *err);
+/* sm_pool_is_active() - by UUID. */
+int sm_pool_is_active(const struct sm_uuid *uuid, bool *ret, struct snapmgr_err *err);
+
+/* ---- members.c: pools on disk ---- */
+
+struct sm_members {
+	struct ssb sb; /* of member 0 where it is here, else of any */
+	char (*paths)[256]; /* per member; "" where missing */
+	bool *bad_copy;
+	uint64_t *generations;
+	size_t n_missing;
+};
+void sm_members_release(struct sm_members *m);
+static inline void auto_sm_members_release(struct sm_members *m)
+{
+	sm_members_release(m);
+}
+typedef int sm_members_fn(struct sm_members *m, void *data);
+/* sm_members_scan() - every pool on this machine's devices, whole or not. */
+int sm_members_scan(sm_members_fn *visit, void *data, struct snapmgr_err *err);
+/**
+ * sm_members_find() - one pool by name or UUID
+ * Return: 0; -ENOENT (not_found); -EEXIST (exists: two pools of that name; or two members of one
+ * UUID); -EUCLEAN (damaged).
+ */
+int sm_members_find(const char *pool, struct sm_members *ret, struct snapmgr_err *err);
+/* sm_members_complete() - -ENODEV (not_found) naming the missing member, else 0. */
+int sm_members_complete(const struct sm_members *m, struct snapmgr_err *err);
+/* sm_members_write() - @m->sb with the next generation to all; member 0 is the commit point. */
+int sm_members_write(struct sm_members *m, struct snapmgr_err *err);
+int sm_members_layout(const struct sm_members *m, struct sm_layout *ret, struct snapmgr_err *err);
+
+/* ---- layout.c: which part of which device becomes what ---- */
+
+/* Fill @sb's regions for its members; sizes from the driver. -ENOSPC names the need. */
+int sm_layout_plan(struct ssb *sb, const struct sm_driver *driver, struct snapmgr_err *err);
+/* Add regions on the members from @first_new on. */
+int sm_layout_extend(struct ssb *sb, const struct sm_driver *driver, uint32_t first_new,
+		     struct snapmgr_err *err);
+/* sm_device_vet() - may @path become a member? Names every reason against it. */
+int sm_device_vet(const char *path, bool force, struct shost_device *ret, struct snapmgr_err *err);
+
+/* ---- find.c: "pool/vol@snap" to rows ---- */
+
+struct sm_found {
+	struct sm_pool pool;
+	bool has_volume, has_snapshot, has_undo;
+	struct scat_volume volume; /* also that of the snapshot or undo point, where it has one */
+	struct scat_snapshot snapshot;
+	struct scat_undo undo;
+	uint32_t undo_back; /* 0: the newest */
+};
+#define SM_WANT_POOL	 1u
+#define SM_WANT_VOLUME	 2u
+#define SM_WANT_SNAPSHOT 4u
+#define SM_WANT_UNDO	 8u
+/**
+ * sm_find() - open the pool that @spec names and look the object up, under the lock if @writable
+ * @want: what kinds the caller takes; another kind is a usage error that says what is wanted
+ */
+int sm_find(struct snapmgr *sm, const char *spec, unsigned int want, bool writable,
+	    struct sm_found *ret, struct snapmgr_err *err);
+void sm_found_close(struct sm_found *f);
+static inline void auto_sm_found_close(struct sm_found *f)
+{
+	sm_found_close(f);
+}
+
+/* ---- object.c: rows to what callers see ---- */
+
+int sm_object_volume(struct sm_pool *pool, const struct scat_volume *v, struct snapmgr_object *ret,
+		     struct snapmgr_err *err);
+int sm_object_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, bool latest,
+		       struct snapmgr_object *ret, struct snapmgr_err *err);
+int sm_object_undo(struct sm_pool *pool, const struct scat_volume *v, const struct scat_undo *u,
+		   uint32_t back, struct snapmgr_object *ret, struct snapmgr_err *err);
+/* sm_object_visit() - with the tags, which live as long as the callback runs. */
+int sm_object_visit(struct sm_pool *pool, struct snapmgr_object *o, snapmgr_object_fn *visit,
+		    void *data, struct snapmgr_err *err);
+int sm_visit_volume(struct sm_pool *pool, const struct scat_volume *v, snapmgr_object_fn *visit,
+		    void *data, struct snapmgr_err *err);
+int sm_visit_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, snapmgr_object_fn *visit,
+		      void *data, struct snapmgr_err *err);
+/* Kernel devices of rows. */
+void sm_volume_device(const struct sm_pool *pool, const struct scat_volume *v, struct sm_vdev *ret);
+void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *s, struct sm_vdev *ret);
+void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v, const struct scat_undo *u,
+		    uint32_t back, struct sm_vdev *ret);
+
+/* ---- operation.c: ids, and what is under way ---- */
+
+/**
+ * sm_id_make() - a new thin id through @make, remembered in pool->row; the caller's commit stores it
+ *
+ * An id that a dead process made and never committed lies where the next one is handed out: no row
+ * names it, so it is deleted and made again.
+ */
+typedef int sm_make_fn(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_err *err);
+int sm_id_make(struct sm_pool *pool, sm_make_fn *make, void *arg, uint32_t *ret,
+	       struct snapmgr_err *err);
+/* sm_id_reserve() - see that @n ids are reserved; a commit only where the last one left too few. */
+int sm_id_reserve(struct sm_pool *pool, uint32_t n, struct snapmgr_err *err);
+/* sm_pool_save() - the pool's row in the current transaction, with a fresh reservation. */
+int sm_pool_save(struct sm_pool *pool, struct snapmgr_err *err);
+
+/**
+ * sm_op_begin() - journal that work on @v (or NULL) and @s (or NULL) begins: visible at once, no flush
+ *
+ * Sets the states of both and the operation's row; @v and @s then hold the new states.
+ */
+int sm_op_begin(struct sm_pool *pool, const char *verb, struct scat_volume *v, enum scat_state v_state,
+		struct scat_snapshot *s, enum scat_state s_state, struct scat_operation *ret,
+		struct snapmgr_err *err);
+/* sm_op_end() - forget it, without a flush. */
+void sm_op_end(struct sm_pool *pool, const struct scat_operation *op);
+/* sm_op_abort() - forget it and put the states back to available, without a flush. */
+void sm_op_abort(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v,
+		 struct scat_snapshot *s);
+/* sm_state_check() - -EBUSY (bad_state) naming the state, unless it is available (or @also). */
+int sm_volume_ready(const struct sm_pool *pool, const struct scat_volume *v, bool also_error,
+		    struct snapmgr_err *err);
+int sm_snapshot_ready(const struct sm_pool *pool, const struct scat_snapshot *s,
+		      struct snapmgr_err *err);
+/* created_at of the next snapshot or undo point: never earlier than its predecessor's plus one. */
+int64_t sm_next_time(int64_t previous_us);
+
+/* ---- space.c ---- */
+
+/* sm_space_for() - -ENOSPC / -EROFS where the pool cannot take a change that needs metadata. */
+int sm_space_for(struct sm_pool *pool, const char *what, struct sm_space *ret, struct snapmgr_err *err);
+
+/* ---- copy_source.c ---- */
+
+struct sm_copy_source {
+	struct sm_vdev dev;
+	int64_t parent; /* what a head made of it descends from */
+};
+void sm_copy_source(const struct sm_found *f, struct sm_copy_source *ret);
+/* sm_make_copy() - an sm_make_fn; @arg is a struct sm_copy_source. */
+int sm_make_copy(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_err *err);
+int sm_same_pool(const struct sm_pool *pool, const char *other, struct snapmgr_err *err);
+
+/* ---- create.c ---- */
+
+int sm_check_texts(const char *project, const char *label, const char *description,
+		   const struct snapmgr_tag *tags, size_t n_tags, struct snapmgr_err *err);
+int sm_check_size(const struct sm_pool *pool, uint64_t bytes, struct snapmgr_err *err);
+int sm_set_tags(struct sm_pool *pool, const struct sm_uuid *object, const struct snapmgr_tag *tags,
+		size_t n, struct snapmgr_err *err);
+int sm_new_volume_spec(const char *text, struct sm_spec *ret, struct snapmgr_err *err);
+
+/* ---- claim.c: nobody else uses the device ---- */
+
+struct sm_claim {
+	int fd;	    /* open O_EXCL where the device is mapped, else -1 */
+	bool mapped;
+	bool others; /* with online: somebody else has it open */
+	struct sdm_info info;
+};
+/**
+ * sm_claim() - hold a volume's device, or say who does
+ * @online: openers (not mounts, swaps, holders, loops) are fine
+ *
+ * An opener that is gone within a second is no conflict. Return: 0 or -EBUSY (in_use).
+ */
+int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
+	     struct sm_claim *ret, struct snapmgr_err *err);
+void sm_claim_drop(struct sm_claim *claim);
+static inline void auto_sm_claim_drop(struct sm_claim *claim)
+{
+	sm_claim_drop(claim);
+}
+
+/* ---- head.c: change what a volume's head is; revert, undo and resize are made of it ---- */
+
+struct sm_head_change {
+	const char *verb;	 /* for the operation's row */
+	struct scat_volume *volume;
+	struct scat_snapshot *snapshot; /* restored from, or NULL */
+	uint32_t thin;		 /* the new head */
+	uint64_t size_bytes;
+	int64_t parent;
+	/* Further rows of the same transaction: undo points, garbage. May be NULL. */
+	int (*rows)(struct sm_pool *pool, struct sm_head_change *change, struct snapmgr_err *err);
+	void *arg;
+	bool online;
+	uint64_t suspended_ns; /* out */
+	struct sdm_switch *settle; /* out: wait with it after unlocking; free it */
+};
+int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct sm_claim *claim,
+		   struct scat_operation *op, struct snapmgr_err *err);
+/* sm_head_settle() - after the lock is dropped: wait for udev, bounded; a timeout is a warning. */
+void sm_head_settle(struct sm_pool *pool, struct sm_head_change *change);
+
+/* ---- garbage.c ---- */
+
+/* sm_garbage_drop() - delete what the kernel lets go of; returns how many, or a negative errno. */
+int sm_garbage_drop(struct sm_pool *pool, struct snapmgr_err *err);
+
+/* ---- recover.c ---- */
+
+/* sm_recover_pending() - finish or undo the operations of the dead; cheap where there are none. */
+int sm_recover_pending(struct sm_pool *pool, snapmgr_report_fn *report, void *data,
+		       struct snapmgr_err *err);
+/* sm_recover_ids() - delete kernel ids that were reserved and never committed. */
+int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err);
+
+/* ---- pool_start.c ---- */
+
+/* sm_pool_start() - map everything of a pool whose members are known; the caller has its lock. */
+int sm_pool_start(struct snapmgr *sm, struct sm_members *m, struct slock *lock, const char *rename,
+		  struct snapmgr_err *err);
+int sm_pool_stop(struct sm_pool *pool, struct snapmgr_err *err);
+
+#endif

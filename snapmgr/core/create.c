@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snapmgr_create(), snapmgr_clone(): volumes come to be. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "snapmgr/core/core.h"
+
+#define UNDO_KEEP 3u
+
+static int check_text(const char *what, const char *text, size_t max, struct snapmgr_err *err)
+{
+	if (!text || (strlen(text) <= max && sm_utf8_valid(text)))
+		return 0;
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL, "%s is longer than %zu bytes or no valid text", what, max);
+}
+
+static int check_tags(const struct snapmgr_tag *tags, size_t n, struct snapmgr_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (!tags[i].key[0])
+			return sm_fail(err, SNAPMGR_USAGE, EINVAL, "a tag has no key");
+		r = check_text("tag", tags[i].key, SNAPMGR_LABEL_MAX, err);
+		if (r == 0)
+			r = check_text("tag", tags[i].value, SNAPMGR_LABEL_MAX, err);
+	}
+	return r;
+}
+
+int sm_check_texts(const char *project, const char *label, const char *description,
+		   const struct snapmgr_tag *tags, size_t n_tags, struct snapmgr_err *err)
+{
+	int r = check_text("project", project, SNAPMGR_LABEL_MAX, err);
+
+	if (r == 0)
+		r = check_text("label", label, SNAPMGR_LABEL_MAX, err);
+	if (r == 0)
+		r = check_text("description", description, SNAPMGR_DESC_MAX, err);
+	return r == 0 ? check_tags(tags, n_tags, err) : r;
+}
+
+int sm_check_size(const struct sm_pool *pool, uint64_t bytes, struct snapmgr_err *err)
+{
+	if (bytes == 0)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "a volume of size 0 cannot be");
+	if (bytes % pool->row.block_bytes)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "size %" PRIu64 " is not a multiple of %u, the logical block of pool '%s'", bytes,
+			       pool->row.block_bytes, pool->row.name);
+	if (bytes > (UINT64_C(1) << 63) / 2)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "size %" PRIu64 " is too large: at most 4 EiB", bytes);
+	return 0;
+}
+
+int sm_set_tags(struct sm_pool *pool, const struct sm_uuid *object, const struct snapmgr_tag *tags, size_t n,
+		struct snapmgr_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = scat_tag_set(pool->cat, object, tags[i].key, tags[i].value, err);
+	return r;
+}
+
+static void describe(struct scat_volume *v, const char *name, const struct snapmgr_create_opts *o,
+		     const struct sm_driver *driver)
+{
+	sm_uuid_make(&v->c.uuid);
+	(void)sm_copy_text(v->c.name, sizeof(v->c.name), name);
+	(void)sm_copy_text(v->c.project, sizeof(v->c.project), o->project ? o->project : "");
+	(void)sm_copy_text(v->c.label, sizeof(v->c.label), o->label ? o->label : "");
+	(void)sm_copy_text(v->c.description, sizeof(v->c.description), o->description ? o->description : "");
+	v->c.created_at_us = sm_now_us();
+	v->c.state = SCAT_AVAILABLE;
+	v->undo_keep = UNDO_KEEP;
+	v->autostart = !o->inactive;
+	v->guest = o->guest;
+	v->revert_support = driver->repoint && !o->no_revert;
+}
+
+static int write_rows(struct sm_pool *pool, struct scat_volume *v, const struct snapmgr_create_opts *o,
+		      const struct scat_operation *op, struct snapmgr_err *err)
+{
+	int r = scat_begin(pool->cat, err);
+
+	if (r == 0)
+		r = scat_volume_insert(pool->cat, v, err);
+	if (r == 0)
+		r = sm_set_tags(pool, &v->c.uuid, o->tags, o->n_tags, err);
+	if (r == 0)
+		r = sm_pool_save(pool, err);
+	if (r == 0)
+		r = scat_operation_delete(pool->cat, op->id, err);
+	if (r == 0)
+		r = scat_commit(pool->cat, true, err);
+	scat_rollback(pool->cat);
+	return r;
+}
+
+static int make_empty(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_err *err)
+{
+	(void)arg;
+	return pool->b.driver->make(&pool->b, id, err);
+}
+
+/* Kernel first, then the commit that makes it real; what a crash leaves between is an unnamed id. */
+static int make_volume(struct sm_pool *pool, struct scat_volume *v, const struct snapmgr_create_opts *o,
+		       sm_make_fn *make, void *arg, struct snapmgr_err *err)
+{
+	struct scat_operation op;
+	struct sm_vdev dev;
+	int r = sm_op_begin(pool, "create", NULL, 0, NULL, 0, &op, err);
+
+	if (r < 0)
+		return r;
+	r = sm_id_make(pool, make, arg, &v->c.thin, err);
+	if (r == 0) {
+		r = write_rows(pool, v, o, &op, err);
+		if (r < 0 && r != -EIO) /* after -EIO nobody knows: recovery looks again */
+			(void)pool->b.driver->drop(&pool->b, v->c.thin, NULL);
+	}
+	if (r < 0) {
+		sm_op_abort(pool, &op, NULL, NULL);
+		return r;
+	}
+	if (!v->autostart)
+		return 0;
+	sm_volume_device(pool, v, &dev);
+	return pool->b.driver->map(&pool->b, &dev, err);
+}
+
+static int name_free(struct sm_pool *pool, const char *name, struct snapmgr_err *err)
+{
+	struct scat_volume v;
+	int r = scat_volume_by_name(pool->cat, name, &v, err);
+
+	if (r == 0)
+		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "pool '%s' has a volume '%s' already", pool->row.name,
+			       name);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int finish(struct sm_pool *pool, const struct scat_volume *v, snapmgr_object_fn *visit, void *data,
+		  struct snapmgr_err *err)
+{
+	sm_pool_settle(pool);
+	return sm_visit_volume(pool, v, visit, data, err);
+}
+
+/* "pool/new" of a volume that is to be, taken apart. */
+int sm_new_volume_spec(const char *text, struct sm_spec *ret, struct snapmgr_err *err)
+{
+	int r = sm_spec_parse(text, ret, err);
+
+	if (r < 0)
+		return r;
+	if (!ret->volume[0] || ret->snapshot[0])
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' does not name a volume (pool/vol)", text);
+	return sm_name_check("volume name", ret->volume, err);
+}
+
+int snapmgr_create(struct snapmgr *sm, const char *text, const struct snapmgr_create_opts *opts,
+		   snapmgr_object_fn *visit, void *data, struct snapmgr_err *err)
+{
+	SM_OPTS(struct snapmgr_create_opts, o, opts);
+	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	struct scat_volume v = { .c.size_bytes = o.size_bytes };
+	struct sm_space space;
+	struct sm_spec spec;
+	int r = sm_new_volume_spec(text, &spec, err);
+
+	if (r == 0)
+		r = sm_params_check(o.params, o.n_params, err);
+	if (r == 0)
+		r = sm_check_texts(o.project, o.label, o.description, o.tags, o.n_tags, err);
+	if (r == 0)
+		r = sm_pool_open(sm, spec.pool, true, &pool, err);
+	if (r == 0)
+		r = sm_check_size(&pool, o.size_bytes, err);
+	if (r == 0)
+		r = name_free(&pool, spec.volume, err);
+	if (r == 0)
+		r = sm_space_for(&pool, "new volume", &space, err);
+	if (r < 0)
+		return r;
+	describe(&v, spec.volume, &o, pool.b.driver);
+	r = make_volume(&pool, &v, &o, make_empty, NULL, err);
+	return r == 0 ? finish(&pool, &v, visit, data, err) : r;
+}
+
+int snapmgr_clone(struct snapmgr *sm, const char *from, const char *to, const struct snapmgr_create_opts *opts,
+		  snapmgr_object_fn *visit, void *data, struct snapmgr_err *err)
+{
+	SM_OPTS(struct snapmgr_create_opts, o, opts);
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	struct scat_volume v = { 0 };
+	struct sm_copy_source source;
+	struct sm_space space;
+	struct sm_spec spec;
+	int r = sm_new_volume_spec(to, &spec, err);
+
+	if (r == 0)
+		r = sm_params_check(o.params, o.n_params, err);
+	if (r == 0)
+		r = sm_check_texts(o.project, o.label, o.description, o.tags, o.n_tags, err);
+	if (r == 0)
+		r = sm_find(sm, from, SM_WANT_SNAPSHOT | SM_WANT_UNDO, true, &f, err);
+	if (r == 0)
+		r = sm_same_pool(&f.pool, spec.pool, err);
+	if (r == 0)
+		r = name_free(&f.pool, spec.volume, err);
+	if (r == 0)
+		r = sm_space_for(&f.pool, "clone", &space, err);
+	if (r < 0)
+		return r;
+	sm_copy_source(&f, &source);
+	v.c.size_bytes = source.dev.size_bytes;
+	v.c.parent = source.parent;
+	describe(&v, spec.volume, &o, f.pool.b.driver);
+	r = make_volume(&f.pool, &v, &o, sm_make_copy, &source, err);
+	return r == 0 ? finish(&f.pool, &v, visit, data, err) : r;
+}

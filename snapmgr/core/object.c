@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Rows as callers see them, and as the kernel knows them. */
+#include <errno.h>
+#include <string.h>
+
+#include "snapmgr/core/core.h"
+
+void sm_volume_device(const struct sm_pool *pool, const struct scat_volume *v, struct sm_vdev *ret)
+{
+	sm_vdev_init(ret, &pool->b, v->c.name, NULL, &v->c.uuid, v->guest);
+	ret->id = v->c.thin;
+	ret->size_bytes = v->c.size_bytes;
+}
+
+void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *s, struct sm_vdev *ret)
+{
+	sm_vdev_init(ret, &pool->b, s->volume_name, s->c.name, &s->c.uuid, false);
+	ret->id = s->c.thin;
+	ret->size_bytes = s->c.size_bytes;
+}
+
+static void undo_name(uint32_t back, char ret[SNAPMGR_NAME_MAX + 1])
+{
+	(void)snprintf(ret, SNAPMGR_NAME_MAX + 1, back ? "undo~%u" : "undo", back);
+}
+
+/* Named by its UUID: "undo~1" is another one after the next revert. */
+void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v, const struct scat_undo *u,
+		    uint32_t back, struct sm_vdev *ret)
+{
+	char name[SNAPMGR_UUID_TEXT];
+
+	(void)back;
+	sm_uuid_text(&u->uuid, name);
+	sm_vdev_init(ret, &pool->b, v->c.name, name, &u->uuid, false);
+	ret->id = u->thin;
+	ret->size_bytes = u->size_bytes;
+}
+
+static int fill_parent(struct sm_pool *pool, int64_t parent, struct snapmgr_object *o, struct snapmgr_err *err)
+{
+	struct scat_snapshot s;
+	int r;
+
+	if (!parent)
+		return 0;
+	r = scat_snapshot_by_id(pool->cat, parent, &s, err);
+	if (r == -ENOENT)
+		return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN, "pool '%s': a parent is missing in the catalogue",
+			       pool->row.name);
+	if (r < 0)
+		return r;
+	sm_uuid_text(&s.c.uuid, o->parent);
+	(void)snprintf(o->parent_name, sizeof(o->parent_name), "%s@%s", s.volume_name, s.c.name);
+	return 0;
+}
+
+static int fill_device(const struct sm_pool *pool, const struct sm_vdev *dev, struct snapmgr_object *o,
+		       struct snapmgr_err *err)
+{
+	struct sdm_info info;
+	int r = sdm_info(dev->dm.name, &info, err);
+
+	if (r < 0 || !info.exists)
+		return r;
+	o->active = true;
+	o->major = info.major;
+	o->minor = info.minor;
+	(void)sm_copy_text(o->dm_name, sizeof(o->dm_name), info.name);
+	(void)snprintf(o->device, sizeof(o->device), SM_DEV_DIR "/%s", dev->dm.link);
+	if (o->kind == SNAPMGR_VOLUME && pool->b.driver->used(&pool->b, dev, &o->used_bytes, NULL) < 0)
+		o->used_bytes = UINT64_MAX;
+	return 0;
+}
+
+static void fill_common(const struct sm_pool *pool, const struct scat_common *c, struct snapmgr_object *o)
+{
+	(void)sm_copy_text(o->pool, sizeof(o->pool), pool->row.name);
+	(void)sm_copy_text(o->driver, sizeof(o->driver), pool->row.driver);
+	(void)sm_copy_text(o->name, sizeof(o->name), c->name);
+	(void)sm_copy_text(o->project, sizeof(o->project), c->project);
+	(void)sm_copy_text(o->label, sizeof(o->label), c->label);
+	(void)sm_copy_text(o->description, sizeof(o->description), c->description);
+	(void)sm_copy_text(o->state, sizeof(o->state), scat_state_name(c->state));
+	sm_uuid_text(&c->uuid, o->uuid);
+	o->size_bytes = c->size_bytes;
+	o->created_at_us = c->created_at_us;
+	o->used_bytes = o->exclusive_bytes = UINT64_MAX;
+}
+
+int sm_object_volume(struct sm_pool *pool, const struct scat_volume *v, struct snapmgr_object *ret,
+		     struct snapmgr_err *err)
+{
+	struct snapmgr_object o = { .kind = SNAPMGR_VOLUME };
+	struct scat_snapshot newest;
+	struct sm_vdev dev;
+	int r;
+
+	fill_common(pool, &v->c, &o);
+	(void)sm_copy_text(o.volume, sizeof(o.volume), v->c.name);
+	o.autostart = v->autostart;
+	o.guest = v->guest;
+	o.revert_support = v->revert_support;
+	o.undo_keep = v->undo_keep;
+	r = scat_snapshot_latest(pool->cat, v->id, 0, &newest, err);
+	if (r == 0)
+		o.sequence = newest.sequence;
+	else if (r != -ENOENT)
+		return r;
+	sm_volume_device(pool, v, &dev);
+	r = fill_parent(pool, v->c.parent, &o, err);
+	if (r == 0)
+		r = fill_device(pool, &dev, &o, err);
+	if (r == 0)
+		*ret = o;
+	return r;
+}
+
+static int fill_snapshot_of(struct sm_pool *pool, int64_t volume, struct snapmgr_object *o,
+			    struct snapmgr_err *err)
+{
+	struct scat_volume v;
+	int r;
+
+	if (!volume)
+		return 0;
+	r = scat_volume_by_id(pool->cat, volume, &v, err);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	sm_uuid_text(&v.c.uuid, o->snapshot_of);
+	o->revert_support = v.revert_support;
+	return 0;
+}
+
+int sm_object_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, bool latest,
+		       struct snapmgr_object *ret, struct snapmgr_err *err)
+{
+	struct snapmgr_object o = { .kind = SNAPMGR_SNAPSHOT };
+	struct sm_vdev dev;
+	int r;
+
+	fill_common(pool, &s->c, &o);
+	(void)sm_copy_text(o.volume, sizeof(o.volume), s->volume_name);
+	o.sequence = s->sequence;
+	o.latest = latest;
+	o.hold = s->hold;
+	o.used_bytes = s->used_bytes;
+	sm_snapshot_device(pool, s, &dev);
+	r = fill_snapshot_of(pool, s->volume, &o, err);
+	if (r == 0)
+		r = fill_parent(pool, s->c.parent, &o, err);
+	if (r == 0)
+		r = fill_device(pool, &dev, &o, err);
+	if (r == 0)
+		*ret = o;
+	return r;
+}
+
+int sm_object_undo(struct sm_pool *pool, const struct scat_volume *v, const struct scat_undo *u,
+		   uint32_t back, struct snapmgr_object *ret, struct snapmgr_err *err)
+{
+	const struct scat_common c = {
+		.uuid = u->uuid,
+		.created_at_us = u->created_at_us,
+		.size_bytes = u->size_bytes,
+		.state = SCAT_AVAILABLE,
+	};
+	struct snapmgr_object o = { .kind = SNAPMGR_UNDO };
+	struct sm_vdev dev;
+	int r;
+
+	fill_common(pool, &c, &o);
+	undo_name(back, o.name);
+	(void)sm_copy_text(o.volume, sizeof(o.volume), v->c.name);
+	sm_uuid_text(&v->c.uuid, o.snapshot_of);
+	sm_undo_device(pool, v, u, back, &dev);
+	r = fill_parent(pool, u->parent, &o, err);
+	if (r == 0)
+		r = fill_device(pool, &dev, &o, err);
+	if (r == 0)
+		*ret = o;
+	return r;
+}
+
+int sm_object_visit(struct sm_pool *pool, struct snapmgr_object *o, snapmgr_object_fn *visit, void *data,
+		    struct snapmgr_err *err)
+{
+	AUTO(free) struct snapmgr_tag *tags = NULL;
+	struct sm_uuid uuid;
+	int r = 0;
+
+	if (!visit)
+		return 0;
+	if (sm_uuid_parse(o->uuid, &uuid))
+		r = scat_tags_get(pool->cat, &uuid, &tags, &o->n_tags, err);
+	if (r < 0)
+		return r;
+	o->tags = tags;
+	r = visit(o, data);
+	o->tags = NULL;
+	o->n_tags = 0;
+	return r;
+}
+
+int sm_visit_volume(struct sm_pool *pool, const struct scat_volume *v, snapmgr_object_fn *visit, void *data,
+		    struct snapmgr_err *err)
+{
+	struct snapmgr_object o;
+	int r = visit ? sm_object_volume(pool, v, &o, err) : 0;
+
+	return r < 0 ? r : sm_object_visit(pool, &o, visit, data, err);
+}
+
+int sm_visit_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, snapmgr_object_fn *visit,
+		      void *data, struct snapmgr_err *err)
+{
+	struct scat_snapshot newest;
+	struct snapmgr_object o;
+	int r = 0;
+
+	if (!visit)
+		return 0;
+	r = s->volume ? scat_snapshot_latest(pool->cat, s->volume, 0, &newest, err) : -ENOENT;
+	if (r < 0 && r != -ENOENT)
+		return r;
+	r = sm_object_snapshot(pool, s, r == 0 && newest.id == s->id, &o, err);
+	return r < 0 ? r : sm_object_visit(pool, &o, visit, data, err);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Thin ids handed out, and the journal of what is under way. */
+#include <errno.h>
+#include <string.h>
+
+#include "snapmgr/core/core.h"
+
+#define ID_MAX	 ((1u << 24) - 1) /* dm-thin.c: MAX_DEV_ID */
+#define ID_BATCH 64u
+#define ID_LOW	 16u /* a commit that leaves fewer reserved takes another batch along */
+
+int sm_pool_save(struct sm_pool *pool, struct snapmgr_err *err)
+{
+	struct scat_pool *row = &pool->row;
+
+	if (row->reserved_thin < row->next_thin + ID_LOW)
+		row->reserved_thin = row->next_thin + ID_BATCH;
+	return scat_pool_put(pool->cat, row, err);
+}
+
+int sm_id_reserve(struct sm_pool *pool, uint32_t n, struct snapmgr_err *err)
+{
+	int r;
+
+	if (pool->row.next_thin + n > ID_MAX)
+		return sm_fail(err, SNAPMGR_NO_SPACE, ENOSPC,
+			       "pool '%s' has used up its %u ids: move its volumes to a new pool",
+			       pool->row.name, ID_MAX);
+	if (pool->row.next_thin + n <= pool->row.reserved_thin)
+		return 0;
+	pool->row.reserved_thin = pool->row.next_thin + n + ID_BATCH;
+	r = scat_begin(pool->cat, err);
+	if (r == 0)
+		r = scat_pool_put(pool->cat, &pool->row, err);
+	if (r == 0)
+		r = scat_commit(pool->cat, true, err);
+	scat_rollback(pool->cat);
+	return r;
+}
+
+static int clear_orphan(struct sm_pool *pool, uint32_t id, struct snapmgr_err *err)
+{
+	int named = scat_thin_named(pool->cat, id, err);
+
+	if (named < 0)
+		return named;
+	if (named)
+		return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
+			       "pool '%s' is about to hand out id %u a second time: run 'snapmgr pool check %s'",
+			       pool->row.name, id, pool->row.name);
+	return pool->b.driver->drop(&pool->b, id, err);
+}
+
+int sm_id_make(struct sm_pool *pool, sm_make_fn *make, void *arg, uint32_t *ret, struct snapmgr_err *err)
+{
+	uint32_t id;
+	int r = sm_id_reserve(pool, 1, err);
+
+	if (r < 0)
+		return r;
+	id = pool->row.next_thin++;
+	r = make(pool, id, arg, err);
+	if (r == -EEXIST) {
+		r = clear_orphan(pool, id, err);
+		if (r == 0)
+			r = make(pool, id, arg, err);
+	}
+	if (r == 0)
+		*ret = id;
+	return r;
+}
+
+static int write_begin(struct sm_pool *pool, struct scat_operation *op, struct scat_volume *v,
+		       struct scat_snapshot *s, struct snapmgr_err *err)
+{
+	int r = scat_begin(pool->cat, err);
+
+	if (r == 0)
+		r = scat_operation_insert(pool->cat, op, err);
+	if (r == 0 && v)
+		r = scat_volume_update(pool->cat, v, err);
+	if (r == 0 && s)
+		r = scat_snapshot_update(pool->cat, s, err);
+	if (r == 0)
+		r = scat_commit(pool->cat, false, err);
+	scat_rollback(pool->cat);
+	return r;
+}
+
+int sm_op_begin(struct sm_pool *pool, const char *verb, struct scat_volume *v, enum scat_state v_state,
+		struct scat_snapshot *s, enum scat_state s_state, struct scat_operation *ret,
+		struct snapmgr_err *err)
+{
+	struct scat_operation op = { .started_at_us = sm_now_us() };
+	struct shost_owner self;
+	int r = shost_owner_self(&self, err);
+
+	if (r < 0)
+		return r;
+	sm_uuid_make(&op.uuid);
+	(void)sm_copy_text(op.verb, sizeof(op.verb), verb);
+	op.boot_id = self.boot_id;
+	op.pid = self.pid;
+	op.start_ticks = self.start_ticks;
+	if (v) {
+		op.volume = v->id;
+		op.old_thin = v->c.thin;
+		op.old_parent = v->c.parent;
+		op.old_size_bytes = v->c.size_bytes;
+		v->c.state = v_state;
+	}
+	if (s) {
+		op.snapshot = s->id;
+		s->c.state = s_state;
+	}
+	r = write_begin(pool, &op, v, s, err);
+	if (r == 0)
+		*ret = op;
+	return r;
+}
+
+static void forget(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v,
+		   struct scat_snapshot *s)
+{
+	int r;
+
+	scat_rollback(pool->cat);
+	r = scat_begin(pool->cat, NULL);
+	if (r == 0)
+		r = scat_operation_delete(pool->cat, op->id, NULL);
+	if (r == 0 && v)
+		r = scat_volume_update(pool->cat, v, NULL);
+	if (r == 0 && s)
+		r = scat_snapshot_update(pool->cat, s, NULL);
+	if (r == 0)
+		(void)scat_commit(pool->cat, false, NULL);
+	/* What fails here is done by the next command: it finds the row of an operation that is over. */
+	scat_rollback(pool->cat);
+}
+
+void sm_op_end(struct sm_pool *pool, const struct scat_operation *op)
+{
+	forget(pool, op, NULL, NULL);
+}
+
+void sm_op_abort(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v,
+		 struct scat_snapshot *s)
+{
+	if (v)
+		v->c.state = SCAT_AVAILABLE;
+	if (s)
+		s->c.state = SCAT_AVAILABLE;
+	forget(pool, op, v, s);
+}
+
+int sm_volume_ready(const struct sm_pool *pool, const struct scat_volume *v, bool also_error,
+		    struct snapmgr_err *err)
+{
+	if (v->c.state == SCAT_AVAILABLE || (also_error && v->c.state == SCAT_REVERTING_ERROR))
+		return 0;
+	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "volume '%s/%s' is in state '%s'", pool->row.name,
+		       v->c.name, scat_state_name(v->c.state));
+}
+
+int sm_snapshot_ready(const struct sm_pool *pool, const struct scat_snapshot *s, struct snapmgr_err *err)
+{
+	if (s->c.state == SCAT_AVAILABLE)
+		return 0;
+	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "snapshot '%s/%s@%s' is in state '%s'",
+		       pool->row.name, s->volume_name, s->c.name, scat_state_name(s->c.state));
+}
+
+int64_t sm_next_time(int64_t previous_us)
+{
+	int64_t now = sm_now_us();
+
+	return now > previous_us ? now : previous_us + 1;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An active pool, opened for one call. */
+#include <errno.h>
+#include <string.h>
+
+#include "snapmgr/core/core.h"
+
+/* The catalogue device of an active pool; exists is false where there is none. */
+struct seek {
+	const char *pool;
+	struct sdm_info info;
+};
+
+static int catalogue_by_uuid(const struct sm_uuid *uuid, struct sdm_info *ret, struct snapmgr_err *err)
+{
+	struct sm_backend b;
+
+	sm_backend_init(&b, &sm_driver_thin, uuid, "x", 0, 0);
+	return sdm_info_by_uuid(b.roles[SM_ROLE_CATALOGUE].uuid, ret, err);
+}
+
+static int open_catalogue(const struct sdm_info *info, bool writable, struct sm_pool *pool,
+			  struct snapmgr_err *err)
+{
+	const struct sm_driver *driver;
+	struct sm_uuid uuid;
+	int r;
+
+	if (!sm_role_parse(info->uuid, SM_ROLE_CATALOGUE, &uuid))
+		return sm_fail(err, SNAPMGR_FOREIGN_DEVICE, EINVAL, "device '%s' is not one of snapmgr's",
+			       info->name);
+	sm_node_path(info, pool->node, sizeof(pool->node));
+	r = scat_open(pool->node, &uuid, writable, &pool->cat, err);
+	if (r == 0)
+		r = scat_pool_get(pool->cat, &pool->row, err);
+	if (r == 0)
+		r = sm_driver_find(pool->row.driver, &driver, err);
+	if (r == 0)
+		sm_backend_init(&pool->b, driver, &uuid, pool->row.name, pool->row.chunk_sectors,
+				pool->row.block_bytes);
+	return r;
+}
+
+static int match_name(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor, void *data)
+{
+	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	struct seek *seek = data;
+	struct sm_uuid uuid;
+	struct sdm_info info;
+
+	(void)major;
+	(void)minor;
+	if (!sm_role_parse(dm_uuid, SM_ROLE_CATALOGUE, &uuid) || sdm_info(name, &info, NULL) < 0 ||
+	    !info.exists || open_catalogue(&info, false, &pool, NULL) < 0)
+		return 0;
+	if (strcmp(pool.row.name, seek->pool) != 0)
+		return 0;
+	seek->info = info;
+	return 1;
+}
+
+/* By its dm name, one ioctl; only names that are too long for one need a look into each pool. */
+static int seek_active(struct seek *seek, struct snapmgr_err *err)
+{
+	char name[SDM_NAME_MAX];
+	struct sm_uuid uuid = { 0 };
+	int r;
+
+	if (sm_uuid_parse(seek->pool, &uuid))
+		return catalogue_by_uuid(&uuid, &seek->info, err);
+	sm_role_name(seek->pool, &uuid, SM_ROLE_CATALOGUE, name);
+	r = sdm_info(name, &seek->info, err);
+	if (r < 0 || seek->info.exists || strlen(seek->pool) < 50)
+		return r;
+	r = sdm_list(SM_DM_UUID, match_name, seek, err);
+	return r > 0 ? 0 : r;
+}
+
+static int not_active(const char *pool, struct snapmgr_err *err)
+{
+	AUTO(sm_members_release) struct sm_members m = { 0 };
+	int r = sm_members_find(pool, &m, err);
+
+	if (r < 0)
+		return r;
+	return sm_fail(err, SNAPMGR_BAD_STATE, ENODEV, "pool '%s' is not active: 'snapmgr pool %s %s' brings it up",
+		       pool, m.sb.flags & SSB_FLAG_EXPORTED ? "import" : "activate", pool);
+}
+
+static int open_locked(struct snapmgr *sm, struct seek *seek, struct sm_pool *ret, struct snapmgr_err *err)
+{
+	char uuid_text[SNAPMGR_UUID_TEXT];
+	struct sm_uuid uuid;
+	int r;
+
+	if (!sm_role_parse(seek->info.uuid, SM_ROLE_CATALOGUE, &uuid))
+		return sm_fail(err, SNAPMGR_FOREIGN_DEVICE, EINVAL, "device '%s' is not one of snapmgr's",
+			       seek->info.name);
+	sm_uuid_text(&uuid, uuid_text);
+	r = slock_take(uuid_text, sm->opts.wait_ms, &ret->lock, err);
+	if (r == 0) /* it may be gone, or another device, since we looked */
+		r = catalogue_by_uuid(&uuid, &seek->info, err);
+	if (r == 0 && !seek->info.exists)
+		return not_active(seek->pool, err);
+	if (r == 0)
+		r = open_catalogue(&seek->info, true, ret, err);
+	if (r == 0)
+		r = sm_recover_pending(ret, NULL, NULL, err);
+	return r;
+}
+
+int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_pool *ret,
+		 struct snapmgr_err *err)
+{
+	AUTO(sm_pool_close) struct sm_pool p = { .sm = sm, .lock = SLOCK_NONE };
+	struct seek seek = { .pool = pool };
+	int r = sdm_init(err);
+
+	if (r == 0)
+		r = seek_active(&seek, err);
+	if (r < 0)
+		return r;
+	if (!seek.info.exists)
+		return not_active(pool, err);
+	r = writable ? open_locked(sm, &seek, &p, err) : open_catalogue(&seek.info, false, &p, err);
+	if (r < 0)
+		return r;
+	*ret = p;
+	p = (struct sm_pool){ .lock = SLOCK_NONE };
+	return 0;
+}
+
+int sm_pool_reopen(struct sm_pool *pool, struct snapmgr_err *err)
+{
+	int r;
+
+	scat_close(pool->cat);
+	pool->cat = NULL;
+	r = scat_open(pool->node, &pool->b.uuid, true, &pool->cat, err);
+	return r == 0 ? scat_pool_get(pool->cat, &pool->row, err) : r;
+}
+
+void sm_pool_unlock(struct sm_pool *pool)
+{
+	slock_drop(&pool->lock);
+}
+
+void sm_pool_settle(struct sm_pool *pool)
+{
+	struct snapmgr_err err;
+
+	sm_pool_unlock(pool);
+	if (sm_backend_settle(&pool->b, &err) < 0)
+		sm_warn(pool->sm, "%s", err.message);
+}
+
+void sm_pool_close(struct sm_pool *pool)
+{
+	scat_close(pool->cat);
+	pool->cat = NULL;
+	slock_drop(&pool->lock);
+	(void)sm_backend_settle(&pool->b, NULL);
+}
+
+struct each {
+	int (*visit)(const char *uuid, void *data);
+	void *data;
+};
+
+static int visit_catalogue(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
+			   void *data)
+{
+	struct each *each = data;
+	char text[SNAPMGR_UUID_TEXT];
+	struct sm_uuid uuid;
+
+	(void)name;
+	(void)major;
+	(void)minor;
+	if (!sm_role_parse(dm_uuid, SM_ROLE_CATALOGUE, &uuid))
+		return 0;
+	sm_uuid_text(&uuid, text);
+	return each->visit(text, each->data);
+}
+
+int sm_pool_each(int (*visit)(const char *uuid, void *data), void *data, struct snapmgr_err *err)
+{
+	struct each each = { visit, data };
+	int r = sdm_init(err);
+
+	return r < 0 ? r : sdm_list(SM_DM_UUID, visit_catalogue, &each, err);
+}
+
+int sm_pool_is_active(const struct sm_uuid *uuid, bool *ret, struct snapmgr_err *err)
+{
+	struct sdm_info info;
+	int r = catalogue_by_uuid(uuid, &info, err);
+
+	if (r == 0)
+		*ret = info.exists;
+	return r;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * driver.h - what a pool can do: one const table of entry points for each kind of pool
+ *
+ * A slot is NULL when the driver cannot, and the core alone tests it; every capability report is
+ * computed from the table. Drivers know kernel objects, not the catalogue: the core hands them ids
+ * and sizes, and decides what a commit is. Sizes of volumes are bytes.
+ */
+#ifndef SM_DRIVER_H
+#define SM_DRIVER_H
+
+#include <sys/types.h>
+
+#include "base.h"
+#include "dm/sdm.h"
+
+struct sm_driver;
+
+/* A piece of a member device. */
+struct sm_extent {
+	dev_t devno;
+	uint64_t start_sectors, len_sectors;
+};
+struct sm_extents {
+	struct sm_extent *v; /* owned by the layout */
+	size_t n;
+};
+struct sm_layout {
+	struct sm_extents catalogue, meta, spare, data;
+};
+void sm_layout_release(struct sm_layout *layout);
+static inline void auto_sm_layout_release(struct sm_layout *layout)
+{
+	sm_layout_release(layout);
+}
+
+enum sm_role { SM_ROLE_CATALOGUE, SM_ROLE_META, SM_ROLE_DATA, SM_ROLE_POOL, SM_ROLE_ZERO, SM_ROLES };
+
+/* A pool as its driver sees it. */
+struct sm_backend {
+	const struct sm_driver *driver;
+	struct sm_uuid uuid;
+	char name[SNAPMGR_NAME_MAX + 1];
+	uint32_t chunk_sectors, block_bytes;
+	struct sdm_device roles[SM_ROLES]; /* names and UUIDs; filled by sm_backend_init() */
+	struct sdm_cookie cookie; /* udev's work on what was mapped and unmapped so far */
+};
+/* sm_backend_init() - names of the pool's own devices; opens nothing. */
+void sm_backend_init(struct sm_backend *b, const struct sm_driver *driver, const struct sm_uuid *uuid,
+		     const char *name, uint32_t chunk_sectors, uint32_t block_bytes);
+/**
+ * sm_backend_settle() - wait, bounded, for udev to be done with what was mapped and unmapped
+ *
+ * Call it without holding a lock. Return: 0 or -ETIMEDOUT (kernel): everything works, links may lag.
+ */
+int sm_backend_settle(struct sm_backend *b, struct snapmgr_err *err);
+/* sm_role_name() - dm name of one of a pool's own devices, as sm_backend_init() gives it. */
+void sm_role_name(const char *pool, const struct sm_uuid *uuid, enum sm_role role,
+		  char ret[SDM_NAME_MAX]);
+/* sm_role_parse() - the pool of a dm UUID "SNAPMGR-UUID-cat"; false where it is not that role's. */
+bool sm_role_parse(const char *dm_uuid, enum sm_role role, struct sm_uuid *ret_pool);
+
+/* A volume, snapshot or undo point as its driver sees it. */
+struct sm_vdev {
+	struct sdm_device dm; /* name, UUID, audience, link */
+	uint32_t id;	      /* thin id */
+	uint64_t size_bytes;
+};
+/**
+ * sm_vdev_init() - @snapshot NULL: a volume (writable, @guest decides who looks), else read-only
+ */
+void sm_vdev_init(struct sm_vdev *v, const struct sm_backend *b, const char *volume,
+		  const char *snapshot, const struct sm_uuid *uuid, bool guest);
+
+struct sm_space {
+	uint64_t data_bytes, data_used_bytes, meta_bytes, meta_used_bytes, transaction_id;
+	bool fail, read_only, out_of_data, needs_check;
+};
+
+struct sm_switch_opts {
+	bool online;	    /* others have it open */
+	int claim_fd;	    /* open O_EXCL, or -1 */
+	int lock_fd;	    /* the pool's lock, for the guard */
+	const char *recover_program;
+	uint64_t *suspended_ns; /* out, may be NULL */
+};
+/* The commit point; runs while the volume is suspended. -EIO: outcome unknown. */
+typedef int sm_commit_fn(void *arg, struct snapmgr_err *err);
+
+struct sm_snap_item { /* one of several snapshots at one instant */
+	struct sm_vdev *volume;
+	bool active;
+	bool frozen;	/* a filesystem on it is frozen: suspend without lockfs */
+	uint32_t new_id;
+};
+
+typedef int sm_id_fn(uint32_t id, uint64_t mapped_bytes, uint64_t exclusive_bytes, void *data);
+
+struct sm_driver {
+	const char *name;		/* as stored in the catalogue */
+	const char *const *strategies;	/* of a revert, cheapest first, NULL-terminated */
+	bool online;			/* a revert may happen under an open device */
+
+	/* Best chunk for @data_bytes, and how much metadata that wants, both in bytes. */
+	uint64_t (*chunk_for)(uint64_t data_bytes);
+	uint64_t (*meta_for)(uint64_t data_bytes, uint64_t chunk_bytes);
+
+	/* Zero what the kernel takes for "make it new", on mapped devices. After layout is mapped. */
+	int (*start)(struct sm_backend *b, const struct sm_layout *layout, bool fresh,
+		     struct snapmgr_err *err);
+	/* Make (when @fresh) and map thin id 0, which keeps the pool claimed. */
+	int (*pin)(struct sm_backend *b, bool fresh, struct snapmgr_err *err);
+	/* Unmap the pool's own devices but the catalogue's. Repeatable. */
+	int (*stop)(struct sm_backend *b, struct snapmgr_err *err);
+	/* Bring a running pool to a larger @layout. */
+	int (*grow)(struct sm_backend *b, const struct sm_layout *layout, struct snapmgr_err *err);
+	int (*space)(const struct sm_backend *b, bool commit_first, struct sm_space *ret,
+		     struct snapmgr_err *err);
+	int (*transaction)(const struct sm_backend *b, uint64_t from, uint64_t to,
+			   struct snapmgr_err *err);
+	/* Every id the running pool's metadata holds, from a metadata snapshot. O(mapped) for the bytes. */
+	int (*ids)(const struct sm_backend *b, sm_id_fn *visit, void *data, struct snapmgr_err *err);
+	/* Check the metadata with the tools of its makers; @active: a metadata snapshot of it. Where
+	 * inactive, the metadata's region is mapped, nothing else. */
+	int (*verify)(const struct sm_backend *b, bool active, snapmgr_report_fn *report, void *data,
+		      struct snapmgr_err *err);
+
+	/* An empty volume. -EEXIST: the id is taken. */
+	int (*make)(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
+	/* @id becomes a writable copy of @from, which nobody writes to. -EEXIST as above. */
+	int (*copy)(const struct sm_backend *b, uint32_t from, uint32_t id, struct snapmgr_err *err);
+	/* As copy, where @active is a mapped (read-only or idle) device of @from: paused for it. */
+	int (*copy_active)(const struct sm_backend *b, const struct sm_vdev *active, uint32_t id,
+			   const struct sm_switch_opts *opts, struct snapmgr_err *err);
+	/* Forget @id. An absent id is success, so recovery may repeat the call. -EBUSY: mapped. */
+	int (*drop)(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
+
+	/* Links appear once the backend is settled. */
+	int (*map)(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
+	int (*unmap)(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
+	/* Mapped bytes of an active device. */
+	int (*used)(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret,
+		    struct snapmgr_err *err);
+
+	/* All @items suspended, then copied to their new ids, then resumed. NULL: no snapshots. */
+	int (*snapshot)(const struct sm_backend *b, struct sm_snap_item *items, size_t n,
+			const int *thaw_fds, size_t n_thaw, const struct sm_switch_opts *opts,
+			struct snapmgr_err *err);
+	/**
+	 * Point the mapped @v at @v->id of @v->size_bytes, in place; also how a volume is resized.
+	 * @commit runs under suspension; where it fails the old table is back (-EIO apart: the
+	 * caller rereads). NULL: no revert in place. *ret_settle: wait for udev with it, unlocked.
+	 */
+	int (*repoint)(const struct sm_backend *b, const struct sm_vdev *v,
+		       const struct sm_switch_opts *opts, sm_commit_fn *commit, void *arg,
+		       struct sdm_switch **ret_settle, struct snapmgr_err *err);
+	/* What a dead owner left on @v: see sdm_switch_heal(); afterwards *ret_id, *ret_bytes tell
+	 * what runs. -ENOENT: it is not mapped. */
+	int (*heal)(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,
+		    uint64_t *ret_bytes, struct snapmgr_err *err);
+};
+
+extern const struct sm_driver sm_driver_thin;
+
+/* sm_driver_find() - by name; -EOPNOTSUPP (unsupported) names those there are. */
+int sm_driver_find(const char *name, const struct sm_driver **ret, struct snapmgr_err *err);
+/* sm_driver_at() - the @i-th driver, NULL at the end. */
+const struct sm_driver *sm_driver_at(size_t i);
+
+/* ---- regions.c: what every driver on raw devices shares ---- */
+
+/* sm_region_map() - @extents as one linear device in the role, made or (where it runs) reloaded. */
+int sm_region_map(struct sm_backend *b, enum sm_role role, const struct sm_extents *extents,
+		  struct snapmgr_err *err);
+int sm_region_unmap(struct sm_backend *b, enum sm_role role, struct snapmgr_err *err);
+/* sm_node_open() - the node of a dm device, /dev/dm-N or below /dev/mapper; a descriptor or -errno. */
+int sm_node_open(const struct sdm_info *info, int flags, struct snapmgr_err *err);
+void sm_node_path(const struct sdm_info *info, char *ret, size_t size);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The thin driver: dm-thin pools and volumes. */
+#include "snapmgr/drivers/thin.h"
+
+static const char *const strategies[] = { "repoint", NULL };
+
+const struct sm_driver sm_driver_thin = {
+	.name = "thin",
+	.strategies = strategies,
+	.online = true,
+	.chunk_for = thin_chunk_for,
+	.meta_for = thin_meta_for,
+	.start = thin_start,
+	.pin = thin_pin,
+	.stop = thin_stop,
+	.grow = thin_grow,
+	.space = thin_space,
+	.transaction = thin_transaction,
+	.ids = thin_ids,
+	.verify = thin_verify,
+	.make = thin_make,
+	.copy = thin_copy,
+	.copy_active = thin_copy_active,
+	.drop = thin_drop,
+	.map = thin_map,
+	.unmap = thin_unmap,
+	.used = thin_used,
+	.snapshot = thin_snapshot,
+	.repoint = thin_repoint,
+	.heal = thin_heal,
+};

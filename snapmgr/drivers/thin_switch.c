@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What happens while volumes are suspended: snapshots taken, tables switched; and its healing. */
+#include <errno.h>
+
+#include "snapmgr/drivers/thin.h"
+
+#define SUSPEND_MS 5000
+
+static struct sdm_switch_opts switch_opts(const struct sm_backend *b, const struct sm_switch_opts *opts)
+{
+	return (struct sdm_switch_opts){
+		.online = opts->online,
+		.timeout_ms = SUSPEND_MS,
+		.lock_fd = opts->lock_fd,
+		.flush_fd = opts->claim_fd,
+		.recover_program = opts->recover_program,
+		.pool = b->name,
+	};
+}
+
+static int copy_all(const struct sm_backend *b, const struct sm_snap_item *items, size_t n,
+		    struct snapmgr_err *err)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < n && r == 0; i++)
+		r = thin_copy(b, items[i].volume->id, items[i].new_id, err);
+	if (r == 0)
+		return 0;
+	for (i--; i > 0; i--) /* the one that failed was not made; keep the first error */
+		(void)thin_drop(b, items[i - 1].new_id, NULL);
+	return r;
+}
+
+static size_t active_devices(struct sm_snap_item *items, size_t n, struct sdm_switch_device *devs)
+{
+	size_t n_active = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!items[i].active)
+			continue;
+		devs[n_active++] = (struct sdm_switch_device){
+			.dev = &items[i].volume->dm,
+			.suspend_flags = items[i].frozen ? SDM_SKIP_LOCKFS : 0,
+		};
+	}
+	return n_active;
+}
+
+int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n, const int *thaw_fds,
+		  size_t n_thaw, const struct sm_switch_opts *opts, struct snapmgr_err *err)
+{
+	AUTO(free) struct sdm_switch_device *devs = calloc(n, sizeof(*devs));
+	AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
+	struct sdm_switch_opts how = switch_opts(b, opts);
+	size_t n_active;
+	int r;
+
+	if (!devs)
+		return sm_nomem(err);
+	n_active = active_devices(items, n, devs);
+	if (!n_active)
+		return copy_all(b, items, n, err);
+	how.thaw_fds = thaw_fds;
+	how.n_thaw = n_thaw;
+	how.flush_fd = -1;
+	how.online = false;
+	r = sdm_switch_prepare(devs, n_active, &how, &sw, err);
+	if (r == 0)
+		r = sdm_switch_suspend(sw, err);
+	if (r < 0)
+		return r;
+	r = copy_all(b, items, n, err);
+	if (r == 0)
+		r = sdm_switch_resume(sw, err);
+	else
+		sdm_switch_back(sw);
+	if (opts->suspended_ns)
+		*opts->suspended_ns = sdm_switch_suspended_ns(sw);
+	return r;
+}
+
+int thin_copy_active(const struct sm_backend *b, const struct sm_vdev *active, uint32_t id,
+		     const struct sm_switch_opts *opts, struct snapmgr_err *err)
+{
+	struct sm_vdev v = *active;
+	struct sm_snap_item item = { .volume = &v, .active = true, .new_id = id };
+
+	return thin_snapshot(b, &item, 1, NULL, 0, opts, err);
+}
+
+int thin_repoint(const struct sm_backend *b, const struct sm_vdev *v, const struct sm_switch_opts *opts,
+		 sm_commit_fn *commit, void *arg, struct sdm_switch **ret_settle, struct snapmgr_err *err)
+{
+	AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
+	struct sdm_switch_opts how = switch_opts(b, opts);
+	struct sdm_target target;
+	const struct sdm_switch_device dev = { .dev = &v->dm, .target = &target };
+	int r = thin_target(b, v, &target, err);
+
+	if (r < 0)
+		return r;
+	how.uevent = true;
+	r = sdm_switch_prepare(&dev, 1, &how, &sw, err);
+	if (r == 0)
+		r = sdm_switch_suspend(sw, err);
+	if (r < 0)
+		return r;
+	r = commit(arg, err);
+	if (r < 0) {
+		sdm_switch_back(sw);
+		return r;
+	}
+	sdm_switch_committed(sw);
+	r = sdm_switch_resume(sw, err);
+	if (opts->suspended_ns)
+		*opts->suspended_ns = sdm_switch_suspended_ns(sw);
+	*ret_settle = sw;
+	sw = NULL;
+	return r;
+}
+
+int thin_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id, uint64_t *ret_bytes,
+	      struct snapmgr_err *err)
+{
+	struct sdm_target target;
+	struct sdm_info info;
+	uint64_t sectors = 0;
+	uint32_t live = 0;
+	bool forward = false;
+	int r = sdm_info(v->dm.name, &info, err);
+
+	if (r < 0)
+		return r;
+	if (!info.exists)
+		return -ENOENT;
+	/* @v says what the catalogue wants: a suspended device goes there, a running one is the truth. */
+	if (info.suspended) {
+		r = thin_target(b, v, &target, err);
+		if (r == 0)
+			r = sdm_load(&v->dm, &target, 1, err);
+		forward = true;
+	}
+	if (r == 0)
+		r = sdm_switch_heal(&v->dm, forward, err);
+	if (r >= 0)
+		r = sdm_thin_live_id(v->dm.name, &live, &sectors, err);
+	if (r < 0)
+		return r;
+	*ret_id = live;
+	*ret_bytes = sectors * SM_SECTOR;
+	return 0;
+}

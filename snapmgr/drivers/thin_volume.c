@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Thin ids made, copied and dropped, and mapped as devices. */
+#include <errno.h>
+
+#include "snapmgr/drivers/thin.h"
+
+static const char *pool_name(const struct sm_backend *b)
+{
+	return b->roles[SM_ROLE_POOL].name;
+}
+
+int thin_target(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_target *ret,
+		struct snapmgr_err *err)
+{
+	char dev[SDM_NAME_MAX];
+	struct sdm_info info;
+	int r = sdm_info(pool_name(b), &info, err);
+
+	if (r < 0)
+		return r;
+	if (!info.exists)
+		return sm_fail(err, SNAPMGR_BAD_STATE, ENODEV, "pool '%s' is not active", b->name);
+	(void)snprintf(dev, sizeof(dev), "%u:%u", info.major, info.minor);
+	sdm_thin_target(dev, v->id, v->size_bytes / SM_SECTOR, ret);
+	return 0;
+}
+
+int thin_make(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err)
+{
+	return sdm_thin_create(pool_name(b), id, err);
+}
+
+int thin_copy(const struct sm_backend *b, uint32_t from, uint32_t id, struct snapmgr_err *err)
+{
+	return sdm_thin_snap(pool_name(b), id, from, err);
+}
+
+int thin_drop(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err)
+{
+	return sdm_thin_delete(pool_name(b), id, err);
+}
+
+int thin_map(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err)
+{
+	struct sdm_target target;
+	int r = thin_target(b, v, &target, err);
+
+	if (r == 0 && !b->cookie.made)
+		r = sdm_cookie_make(&b->cookie, err);
+	if (r == 0)
+		r = sdm_link_announce(&v->dm, err);
+	if (r < 0)
+		return r;
+	r = sdm_create(&v->dm, &target, 1, &b->cookie, err);
+	if (r == 0)
+		return sdm_link_settle(&v->dm, false, err);
+	sdm_link_forget(&v->dm);
+	return r;
+}
+
+int thin_unmap(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err)
+{
+	int r = b->cookie.made ? 0 : sdm_cookie_make(&b->cookie, err);
+
+	if (r == 0)
+		r = sdm_remove(&v->dm, &b->cookie, err);
+	if (r == 0)
+		sdm_link_forget(&v->dm);
+	return r;
+}
+
+int thin_used(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret, struct snapmgr_err *err)
+{
+	uint64_t sectors;
+	int r = sdm_thin_status(v->dm.name, &sectors, err);
+
+	(void)b;
+	if (r == 0)
+		*ret = sectors * SM_SECTOR;
+	return r;
+}
