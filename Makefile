@@ -20,7 +20,8 @@ LIBS = -ldevmapper -lblkid -lsqlite3 -lpthread
 
 BASE_SRC = $(addprefix snapmgr/base/, \
 	crc32c.c error.c name.c size.c system.c text.c uuid.c)
-DM_SRC =
+DM_SRC = $(addprefix dm/, \
+	critical.c guard.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
 HOST_SRC = $(addprefix snapmgr/host/, \
 	device.c fsdev.c holders.c identity.c loops.c mountinfo.c namespaces.c openers.c probe.c \
 	scan.c sys.c upper.c)

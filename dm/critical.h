@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * critical.h - what a thread needs that holds devices suspended: memory that is there, no signals but
+ * the one of its timer, and a helper that may block in its stead
+ */
+#ifndef SDM_CRITICAL_H
+#define SDM_CRITICAL_H
+
+#include <signal.h>
+#include <time.h>
+
+#include "dm/sdm.h"
+
+/**
+ * sdm_pin() - lock the code that runs under suspension: ours, libc, libdevmapper, SQLite
+ *
+ * Once per process, for good: a page of it may lie on the very volume that is suspended. The stack
+ * below the caller is touched each time.
+ */
+void sdm_pin(void);
+
+/* From the first suspend to the last resume, in one thread. Zeroed: not entered. */
+struct sdm_critical {
+	bool entered, timed, flusher;
+	timer_t timer;
+	sigset_t before;
+};
+/**
+ * sdm_critical_enter() - block all signals, and keep memory reclaim from writing to devices
+ *
+ * A timer needs a signal with a handler that does nothing: it is in place while a thread is in here,
+ * what was there before is restored after.
+ */
+int sdm_critical_enter(struct sdm_critical *c, struct snapmgr_err *err);
+/* sdm_critical_alarm() - interrupt this thread's system calls after @ms, and again and again; 0: stop. */
+void sdm_critical_alarm(struct sdm_critical *c, uint32_t ms);
+void sdm_critical_leave(struct sdm_critical *c);
+
+struct sdm_purge;
+/**
+ * sdm_purge_start() - a thread that can drop the page cache of the device @fd, which may block
+ *
+ * To be called while nothing is suspended.
+ */
+int sdm_purge_start(int fd, struct sdm_purge **ret, struct snapmgr_err *err);
+/* sdm_purge_run() - two passes; false where they did not come back in time: a page is dirty. */
+bool sdm_purge_run(struct sdm_purge *p);
+/* sdm_purge_wait() - after a false, when the device runs again: until the thread has come back. */
+void sdm_purge_wait(struct sdm_purge *p);
+/* sdm_purge_free() - NULL is fine; nothing may be suspended. */
+void sdm_purge_free(struct sdm_purge *p);
+
+#endif

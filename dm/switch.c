@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Suspend, act, resume: the order of things, and the way back from each. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#include "dm/critical.h"
+#include "dm/guard.h"
+
+#define SUSPEND_MS   5000
+#define PURGE_TRIES  10
+#define PURGE_GAP_MS 30
+#define RESUME_TRIES 3
+
+struct member {
+	struct sdm_switch_device d;
+	bool loaded, suspended;
+};
+
+struct sdm_switch {
+	struct sdm_switch_opts opts;
+	struct sdm_guard *guard;
+	struct sdm_cookie cookie;
+	struct sdm_critical critical;
+	struct sdm_purge *purge;
+	int stat_fd; /* I/O counters of the device whose page cache matters; -1: none */
+	char stat_before[256];
+	uint64_t began_ns, suspended_ns;
+	bool over; /* resumed, or back */
+	size_t n;
+	struct member members[];
+};
+
+static void sleep_ms(long ms)
+{
+	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
+/* ---- before ---- */
+
+static int load_all(struct sdm_switch *sw, struct snapmgr_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < sw->n && r == 0; i++) {
+		struct member *m = &sw->members[i];
+
+		if (!m->d.target || m->loaded)
+			continue;
+		r = sdm_load(m->d.dev, m->d.target, 1, err);
+		m->loaded = r == 0;
+	}
+	return r;
+}
+
+/* Without one (no sysfs), the counters are never the same, and the cache is always purged. */
+static int open_stat(int device_fd)
+{
+	char path[64];
+	struct stat st;
+
+	if (fstat(device_fd, &st) < 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(st.st_rdev),
+		       minor(st.st_rdev));
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static bool read_stat(int fd, char *buf, size_t size)
+{
+	ssize_t n = pread(fd, buf, size - 1, 0);
+
+	buf[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* From here on a page that gets into the cache is seen by the I/O that brought it there. */
+static void empty_cache(struct sdm_switch *sw)
+{
+	sw->stat_fd = open_stat(sw->opts.flush_fd);
+	if (sw->stat_fd >= 0)
+		(void)read_stat(sw->stat_fd, sw->stat_before, sizeof(sw->stat_before));
+	(void)ioctl(sw->opts.flush_fd, BLKFLSBUF, 0);
+}
+
+static struct sdm_switch *new_switch(const struct sdm_switch_device *devs, size_t n,
+				     const struct sdm_switch_opts *opts)
+{
+	struct sdm_switch *sw = calloc(1, sizeof(*sw) + n * sizeof(*sw->members));
+
+	if (!sw)
+		return NULL;
+	sw->opts = *opts;
+	sw->stat_fd = -1;
+	sw->n = n;
+	for (size_t i = 0; i < n; i++)
+		sw->members[i].d = devs[i];
+	return sw;
+}
+
+int sdm_switch_prepare(const struct sdm_switch_device *devs, size_t n,
+		       const struct sdm_switch_opts *opts, struct sdm_switch **ret,
+		       struct snapmgr_err *err)
+{
+	AUTO(sdm_switch_free) struct sdm_switch *sw = new_switch(devs, n, opts);
+	struct sdm_guard_plan plan = { .devs = devs, .n = n, .opts = opts };
+	int r = sw ? 0 : sm_nomem(err);
+
+	if (r == 0 && opts->uevent)
+		r = sdm_cookie_make(&sw->cookie, err);
+	if (r < 0)
+		return r;
+	sdm_pin();
+	plan.cookie = sw->cookie.value;
+	r = sdm_guard_arm(&plan, &sw->guard, err);
+	if (r == 0)
+		r = load_all(sw, err);
+	if (r == 0 && opts->flush_fd >= 0 && opts->online)
+		r = sdm_purge_start(opts->flush_fd, &sw->purge, err);
+	if (r < 0)
+		return r;
+	if (opts->flush_fd >= 0 && !opts->online)
+		empty_cache(sw);
+	*ret = sw;
+	sw = NULL;
+	return 0;
+}
+
+/* ---- the way back ---- */
+
+static void clear_all(struct sdm_switch *sw)
+{
+	for (size_t i = 0; i < sw->n; i++) {
+		if (sw->members[i].loaded)
+			(void)sdm_clear(sw->members[i].d.dev->name, NULL);
+		sw->members[i].loaded = false;
+	}
+}
+
+static int resume_one(struct member *m, struct sdm_cookie *cookie, struct snapmgr_err *err)
+{
+	int r = sdm_resume(m->d.dev, cookie, err);
+
+	for (int i = 1; i < RESUME_TRIES && r < 0; i++) {
+		sleep_ms(20);
+		r = sdm_resume(m->d.dev, NULL, NULL);
+	}
+	m->suspended = r < 0;
+	if (r == 0)
+		m->loaded = false;
+	return r;
+}
+
+/* The last one suspended first; all of them, whatever happens to one. Return: the first error. */
+static int resume_all(struct sdm_switch *sw, struct sdm_cookie *cookie, struct snapmgr_err *err)
+{
+	int first = 0;
+
+	for (size_t i = sw->n; i > 0; i--) {
+		struct member *m = &sw->members[i - 1];
+		int r = m->suspended ? resume_one(m, cookie, first < 0 ? NULL : err) : 0;
+
+		if (first == 0)
+			first = r;
+	}
+	sw->suspended_ns = sw->began_ns ? sm_monotonic_ns() - sw->began_ns : 0;
+	return first;
+}
+
+static void thaw(const struct sdm_switch *sw)
+{
+	for (size_t i = 0; i < sw->opts.n_thaw; i++)
+		(void)ioctl(sw->opts.thaw_fds[i], FITHAW, 0);
+}
+
+/* One that cannot be resumed is left to the guard, which tries on while we go. */
+static void finish(struct sdm_switch *sw, bool running)
+{
+	thaw(sw);
+	sdm_critical_leave(&sw->critical);
+	if (running)
+		sdm_guard_dismiss(sw->guard);
+	else
+		sdm_guard_abandon(sw->guard);
+	sw->guard = NULL;
+	sw->over = true;
+}
+
+void sdm_switch_back(struct sdm_switch *sw)
+{
+	int r;
+
+	if (sw->over)
+		return;
+	clear_all(sw);
+	r = resume_all(sw, NULL, NULL);
+	finish(sw, r == 0);
+}
+
+/* ---- suspended ---- */
+
+static int suspend_failed(int r, const char *name, struct snapmgr_err *err)
+{
+	if (r == -EINTR)
+		return sm_fail(err, SNAPMGR_IN_USE, ETIMEDOUT,
+			       "'%s' has writes waiting that do not finish (is its pool out of space?); "
+			       "nothing was changed",
+			       name);
+	if (r == -EBUSY)
+		return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
+			       "the filesystem on '%s' is frozen; nothing was changed", name);
+	return r;
+}
+
+static int suspend_all(struct sdm_switch *sw, struct snapmgr_err *err)
+{
+	uint32_t ms = sw->opts.timeout_ms ? sw->opts.timeout_ms : SUSPEND_MS;
+	uint64_t end_ns = sm_monotonic_ns() + ms * UINT64_C(1000000);
+	struct member *m = sw->members;
+	int r = 0;
+
+	sw->began_ns = sm_monotonic_ns();
+	sdm_critical_alarm(&sw->critical, ms);
+	while (m < sw->members + sw->n) {
+		r = sdm_suspend(m->d.dev->name, m->d.suspend_flags, err);
+		if (r == -EINTR && sm_monotonic_ns() < end_ns)
+			continue; /* stopped and continued, or looked at by a debugger */
+		if (r < 0)
+			break;
+		m->suspended = true;
+		m++;
+	}
+	sdm_critical_alarm(&sw->critical, 0);
+	return r < 0 ? suspend_failed(r, m->d.dev->name, err) : 0;
+}
+
+/* Nobody else has it open, and nobody had since its cache was emptied. */
+static bool cache_is_empty(const struct sdm_switch *sw)
+{
+	char stat_now[sizeof(sw->stat_before)];
+	struct sdm_info info;
+
+	if (sw->opts.online || sw->purge || sw->stat_fd < 0)
+		return false;
+	return sdm_info(sw->members[0].d.dev->name, &info, NULL) == 0 && info.open_count <= 1 &&
+	       read_stat(sw->stat_fd, stat_now, sizeof(stat_now)) &&
+	       strcmp(stat_now, sw->stat_before) == 0;
+}
+
+/* Return: 0, -EAGAIN where all runs again on the old tables, or another error. */
+static int suspend_clean(struct sdm_switch *sw, struct snapmgr_err *err)
+{
+	bool clean, started = sw->purge;
+	int r = sdm_critical_enter(&sw->critical, err);
+
+	if (r == 0)
+		r = suspend_all(sw, err);
+	if (r < 0 || sw->opts.flush_fd < 0 || cache_is_empty(sw))
+		return r;
+	clean = started && sdm_purge_run(sw->purge);
+	if (clean)
+		return 0;
+	clear_all(sw);
+	r = resume_all(sw, NULL, err);
+	sdm_critical_leave(&sw->critical);
+	if (started)
+		sdm_purge_wait(sw->purge);
+	return r < 0 ? r : -EAGAIN;
+}
+
+static int again(struct sdm_switch *sw, struct snapmgr_err *err)
+{
+	int r = sw->purge ? 0 : sdm_purge_start(sw->opts.flush_fd, &sw->purge, err);
+
+	sleep_ms(PURGE_GAP_MS);
+	return r < 0 ? r : load_all(sw, err);
+}
+
+int sdm_switch_suspend(struct sdm_switch *sw, struct snapmgr_err *err)
+{
+	int r = suspend_clean(sw, err);
+
+	for (int i = 1; i < PURGE_TRIES && r == -EAGAIN; i++) {
+		r = again(sw, err);
+		if (r == 0)
+			r = suspend_clean(sw, err);
+	}
+	if (r == -EAGAIN)
+		r = sm_fail(err, SNAPMGR_IN_USE, EBUSY,
+			    "somebody keeps writing to '%s' through the page cache; nothing was changed",
+			    sw->members[0].d.dev->name);
+	if (r < 0)
+		sdm_switch_back(sw);
+	return r;
+}
+
+void sdm_switch_committed(struct sdm_switch *sw)
+{
+	sdm_guard_committed(sw->guard);
+}
+
+int sdm_switch_resume(struct sdm_switch *sw, struct snapmgr_err *err)
+{
+	int r = resume_all(sw, &sw->cookie, err);
+
+	finish(sw, r == 0);
+	return r;
+}
+
+/* ---- after ---- */
+
+uint64_t sdm_switch_suspended_ns(const struct sdm_switch *sw)
+{
+	return sw->suspended_ns;
+}
+
+int sdm_switch_settle(struct sdm_switch *sw, uint32_t timeout_ms, struct snapmgr_err *err)
+{
+	return sdm_cookie_wait(&sw->cookie, timeout_ms, err);
+}
+
+void sdm_switch_free(struct sdm_switch *sw)
+{
+	if (!sw)
+		return;
+	sdm_switch_back(sw);
+	(void)sdm_cookie_wait(&sw->cookie, 0, NULL);
+	sdm_purge_free(sw->purge);
+	sm_close_fd(sw->stat_fd);
+	free(sw);
+}
+
+int sdm_switch_heal(const struct sdm_device *dev, bool forward, struct snapmgr_err *err)
+{
+	struct sdm_info info;
+	int r = sdm_info(dev->name, &info, err);
+
+	if (r < 0 || !info.exists)
+		return r;
+	if (!info.has_live && !(info.suspended && info.has_inactive && forward)) {
+		r = sdm_remove(dev, NULL, err); /* its maker died before it was complete */
+		return r < 0 ? r : 1;
+	}
+	if (info.has_inactive && !(info.suspended && forward))
+		r = sdm_clear(dev->name, err);
+	if (r == 0 && info.suspended)
+		r = sdm_resume(dev, NULL, err);
+	if (r < 0)
+		return r;
+	return info.suspended || info.has_inactive;
+}
