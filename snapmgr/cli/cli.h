@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/**
+ * cli.h - what the commands of the program share
+ *
+ * A command is a row of a const table; the table is also the help. It prints its result, and leaves a
+ * failure in cmd->err; main() alone prints failures and picks exit statuses.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "include/base.h"
+#include "snapmgr/cli/args.h"
+#include "snapmgr/cli/json.h"
+
+/* Every value that an option can have, for all commands; a command's table says which it takes. */
+struct cmd_flags {
+	bool json, quiet, help, version, progress, yes, dry_run;
+	bool force, online, remount, latest_only, no_undo, allow_clone, drop;
+	bool recursive, keep_snapshots, shrink, space, undo;
+	bool inactive, guest, no_revert, no_activate, repair;
+	const char *driver, *meta, *project, *label, *description, *target, *strategy, *as;
+	uint64_t size_bytes, chunk_bytes; /* UINT64_MAX: not given */
+	uint32_t wait_s;
+	struct arg_list tags, params;
+};
+
+struct cmd {
+	const struct cmd_verb *verb;
+	struct cmd_flags flags;
+	const char *const *args; /* operands; between the table's min and max of them */
+	size_t n_args;
+	struct snapmgr *sm;
+	struct json json; /* to stdout; an open document is closed by main() after a failure */
+	struct snapmgr_err err;
+};
+
+#define CMD_ANY	   SIZE_MAX /* as many operands as there are */
+#define CMD_NO_SM  1u	    /* needs no handle of the library */
+#define CMD_ALWAYS 2u	    /* does its work also where stdout is closed */
+
+struct cmd_verb {
+	const char *name; /* "list", "pool list"; NULL ends the table */
+	int (*run)(struct cmd *cmd); /* 0 or a negative errno with cmd->err filled */
+	size_t min_args, max_args;
+	const char *operands;
+	const char *help; /* the first line is what the list of commands says */
+	const struct arg_opt *opts;
+	const char *example; /* lines for the help, without "snapmgr"; may be NULL */
+	unsigned traits;
+};
+
+/* Rows of option tables: the name, where its value goes, what it is for. */
+#define CLI_AT(field)	   offsetof(struct cmd_flags, field)
+#define CLI_FLAG(n, f, h)  { .name = n, .kind = ARG_FLAG, .offset = CLI_AT(f), .help = h }
+#define CLI_TEXT(n, f, v, h) \
+	{ .name = n, .kind = ARG_TEXT, .offset = CLI_AT(f), .value = v, .help = h }
+#define CLI_SIZE(n, f, h) \
+	{ .name = n, .kind = ARG_SIZE, .offset = CLI_AT(f), .value = "SIZE", .help = h }
+#define CLI_END		 { .name = NULL }
+#define CLI_YES                                                                       \
+	{ .name = "yes", .letter = 'y', .kind = ARG_FLAG, .offset = CLI_AT(yes),      \
+	  .help = "do not ask" }
+#define CLI_DRY_RUN	 CLI_FLAG("dry-run", dry_run, "say what would happen, change nothing")
+#define CLI_PROGRESS	 CLI_FLAG("progress", progress, "report progress, also where stderr is no terminal")
+#define CLI_PARAMS                                                                    \
+	{ .name = "option", .letter = 'o', .kind = ARG_LIST, .offset = CLI_AT(params), \
+	  .value = "KEY=VALUE", .help = "parameter of the driver; may be repeated" }
+#define CLI_ONLINE                                                                    \
+	{ .name = "online", .kind = ARG_FLAG, .offset = CLI_AT(online),               \
+	  .help = "although a program (a VM) has it open; never although it is mounted", \
+	  .not_with = "remount" }
+#define CLI_REMOUNT                                                                   \
+	CLI_FLAG("remount", remount, "unmount it, and mount it again with the same options")
+#define CLI_LABEL	 CLI_TEXT("label", label, "TEXT", "a short text")
+#define CLI_DESCRIPTION	 CLI_TEXT("description", description, "TEXT", "a longer text")
+#define CLI_TAG                                                                       \
+	{ .name = "tag", .kind = ARG_LIST, .offset = CLI_AT(tags), .value = "KEY=VALUE", \
+	  .help = "attach a tag; may be repeated" }
+
+extern const struct arg_opt cli_common_opts[]; /* what every command takes */
+extern const struct cmd_verb *const cli_families[]; /* tables of verbs; NULL-terminated */
+extern const struct cmd_verb cmd_pool_verbs[], cmd_volume_verbs[], cmd_snapshot_verbs[],
+	cmd_revert_verbs[], cmd_undo_verbs[], cmd_list_verbs[], cmd_tree_verbs[], cmd_property_verbs[], cmd_recover_verbs[],
+	cmd_help_verbs[];
+
+/* ---- help.c ---- */
+
+void help_verb(const struct cmd_verb *verb);
+void help_all(void);
+/* verb_find() - by its words; @ret_used says how many of them it has. */
+const struct cmd_verb *verb_find(const char *const *words, size_t n, size_t *ret_used,
+				 struct snapmgr_err *err);
+
+/* ---- out.c ---- */
+
+/* say() - one line about success, to stdout, unless --quiet or --json */
+void say(const struct cmd *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* out_failed() - for walks: -EPIPE once stdout takes no more */
+int out_failed(void);
+
+/* ---- common.c: what several commands do the same way ---- */
+
+/* show_after() - with --json, the object that a command changed, as it is now */
+int show_after(struct cmd *cmd, const char *spec);
+/* objects_open() - with --json: begin {"objects":[...]}, for commands that take several */
+void objects_open(struct cmd *cmd);
+/* create_opts_fill() - options of create and clone; @ret_tags is the caller's to free */
+int create_opts_fill(struct snapmgr_create_opts *opts, const struct cmd_flags *flags,
+		     struct snapmgr_tag **ret_tags, struct snapmgr_err *err);
+/* visit_new_volume() - for the walk of create and clone; data is the struct cmd */
+snapmgr_object_fn visit_new_volume;
+/* visit_object_json() - one object into cmd->json; data is the struct cmd */
+snapmgr_object_fn visit_object_json;
+
+/* ---- confirm.c ---- */
+
+/* confirm() - 0 where --yes was given or a person at the terminal agrees; else usage, -ECANCELED. */
+int confirm(struct cmd *cmd, const char *question);
+
+/* ---- progress.c ---- */
+
+/* progress_report() - for snapmgr_open_opts.progress; data is the struct cmd */
+int progress_report(const char *what, uint64_t done, uint64_t todo, void *data);
+/* progress_end() - leave the terminal as it was */
+void progress_end(void);
+
+/* ---- operands ---- */
+
+bool is_pool_spec(const char *text);
+bool is_uuid(const char *text);
+/* tags_from_list() - "KEY=VALUE" taken apart; *ret is the caller's to free, NULL where there are none */
+int tags_from_list(const struct arg_list *list, struct snapmgr_tag **ret, struct snapmgr_err *err);
+
+#endif

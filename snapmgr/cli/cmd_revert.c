@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* revert */
+#include "snapmgr/cli/cli.h"
+#include "snapmgr/cli/revert_report.h"
+
+static int run_revert(struct cmd *cmd)
+{
+	const struct cmd_flags *f = &cmd->flags;
+	struct snapmgr_revert_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_revert_opts);
+	struct snapmgr_revert_result ret;
+	int r;
+
+	opts.target = f->target;
+	opts.latest_only = f->latest_only;
+	opts.no_undo = f->no_undo;
+	opts.online = f->online;
+	opts.remount = f->remount;
+	opts.force = f->force;
+	opts.allow_clone = f->allow_clone;
+	opts.dry_run = f->dry_run;
+	opts.strategy = f->strategy;
+	opts.params = f->params.items;
+	opts.n_params = f->params.n;
+	r = snapmgr_revert(cmd->sm, cmd->args[0], &opts, &ret, &cmd->err);
+	if (r < 0)
+		return r;
+	revert_report(cmd, &ret);
+	return 0;
+}
+
+static const struct arg_opt revert_opts[] = {
+	CLI_TEXT("target", target, "POOL/VOL", "fail unless this is the volume that it concerns"),
+	CLI_FLAG("latest-only", latest_only, "fail unless it is the newest snapshot"),
+	CLI_FLAG("no-undo", no_undo, "keep no way back"),
+	CLI_ONLINE,
+	CLI_REMOUNT,
+	CLI_FLAG("force", force, "with --online: also to a smaller size"),
+	CLI_TEXT("strategy", strategy, "NAME", "repoint, reflink, merge, copy or clone"),
+	CLI_FLAG("allow-clone", allow_clone, "where nothing else can do it: a new volume"),
+	CLI_PARAMS,
+	CLI_DRY_RUN,
+	CLI_PROGRESS,
+	CLI_END,
+};
+const struct cmd_verb cmd_revert_verbs[] = {
+	{ "revert", run_revert, 1, 1, "POOL/VOL@SNAP",
+	  "make a volume read as one of its snapshots, in place", revert_opts,
+	  "revert p0/v@s1\nrevert p0/v@latest --remount", 0 },
+	{ .name = NULL },
+};

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* snapshot, hold, release, clone */
+#include <string.h>
+
+#include "snapmgr/cli/cli.h"
+#include "snapmgr/cli/object.h"
+
+static int visit_taken(const struct snapmgr_object *o, void *data)
+{
+	struct cmd *cmd = data;
+	char name[OBJECT_NAME];
+
+	say(cmd, "took %s", object_name(o, name));
+	if (cmd->flags.json)
+		object_json(&cmd->json, o, false);
+	return 0;
+}
+
+static int run_snapshot(struct cmd *cmd)
+{
+	const struct cmd_flags *f = &cmd->flags;
+	struct snapmgr_snapshot_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_snapshot_opts);
+	AUTO(free) struct snapmgr_tag *tags = NULL;
+	uint64_t suspended_ns = 0;
+	int r = tags_from_list(&f->tags, &tags, &cmd->err);
+
+	if (r < 0)
+		return r;
+	opts.label = f->label;
+	opts.description = f->description;
+	opts.tags = tags;
+	opts.n_tags = f->tags.n;
+	opts.params = f->params.items;
+	opts.n_params = f->params.n;
+	opts.suspended_ns = &suspended_ns;
+	if (f->json) {
+		json_object(&cmd->json);
+		json_key(&cmd->json, "snapshots");
+		json_array(&cmd->json);
+	}
+	r = snapmgr_snapshot(cmd->sm, cmd->args, cmd->n_args, &opts, visit_taken, cmd, &cmd->err);
+	if (r < 0 || !f->json)
+		return r;
+	json_end_to(&cmd->json, 1);
+	json_key(&cmd->json, "suspended_ms");
+	json_ms(&cmd->json, suspended_ns / 1000);
+	return 0;
+}
+
+static int hold(struct cmd *cmd, bool on)
+{
+	int r = snapmgr_hold(cmd->sm, cmd->args[0], on, &cmd->err);
+
+	if (r < 0)
+		return r;
+	say(cmd, "%s is %s", cmd->args[0], on ? "held" : "released");
+	return show_after(cmd, cmd->args[0]);
+}
+
+static int run_hold(struct cmd *cmd)
+{
+	return hold(cmd, true);
+}
+
+static int run_release(struct cmd *cmd)
+{
+	return hold(cmd, false);
+}
+
+static int run_clone(struct cmd *cmd)
+{
+	struct snapmgr_create_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_create_opts);
+	AUTO(free) struct snapmgr_tag *tags = NULL;
+	int r = create_opts_fill(&opts, &cmd->flags, &tags, &cmd->err);
+
+	if (r < 0)
+		return r;
+	return snapmgr_clone(cmd->sm, cmd->args[0], cmd->args[1], &opts, visit_new_volume, cmd,
+			     &cmd->err);
+}
+
+static const struct arg_opt snapshot_opts[] = {
+	CLI_LABEL, CLI_DESCRIPTION, CLI_TAG, CLI_PARAMS, CLI_END,
+};
+static const struct arg_opt clone_opts[] = {
+	CLI_TEXT("project", project, "NAME", "the owner whose quota it counts for"),
+	CLI_LABEL,
+	CLI_DESCRIPTION,
+	CLI_TAG,
+	CLI_FLAG("inactive", inactive, "do not map it, now or with its pool"),
+	CLI_FLAG("guest", guest, "what is inside belongs to a virtual machine"),
+	CLI_FLAG("no-revert", no_revert, "revert_to_snapshot_support is off"),
+	CLI_PARAMS,
+	CLI_PROGRESS,
+	CLI_END,
+};
+
+const struct cmd_verb cmd_snapshot_verbs[] = {
+	{ "snapshot", run_snapshot, 1, CMD_ANY, "POOL/VOL@SNAP...",
+	  "take snapshots of volumes of one pool, all at one instant", snapshot_opts,
+	  "snapshot p0/data@s1 p0/log@s1", 0 },
+	{ "hold", run_hold, 1, 1, "POOL/VOL@SNAP", "keep a snapshot from being deleted", NULL,
+	  "hold p0/v@s1", 0 },
+	{ "release", run_release, 1, 1, "POOL/VOL@SNAP", "let a held snapshot be deleted",
+	  NULL, "release p0/v@s1", 0 },
+	{ "clone", run_clone, 2, 2, "POOL/VOL@SNAP POOL/NEW",
+	  "make a new volume with a snapshot's contents", clone_opts, "clone p0/v@s1 p0/test", 0 },
+	{ .name = NULL },
+};

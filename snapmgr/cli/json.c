@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "snapmgr/cli/json.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "snapmgr/cli/text.h"
+
+static void put(struct json *j, const char *text, size_t len)
+{
+	(void)fwrite_unlocked(text, 1, len, j->to);
+}
+
+static void puts_in(struct json *j, const char *text)
+{
+	put(j, text, strlen(text));
+}
+
+static void separate(struct json *j)
+{
+	if (j->comma)
+		(void)putc_unlocked(',', j->to);
+	j->comma = true;
+}
+
+static void open_with(struct json *j, char opening, char closing)
+{
+	separate(j);
+	(void)putc_unlocked(opening, j->to);
+	if (j->depth < JSON_DEPTH)
+		j->closing[j->depth++] = closing;
+	j->comma = false;
+}
+
+void json_object(struct json *j)
+{
+	open_with(j, '{', '}');
+}
+
+void json_array(struct json *j)
+{
+	open_with(j, '[', ']');
+}
+
+void json_end(struct json *j)
+{
+	if (!j->depth)
+		return;
+	(void)putc_unlocked(j->closing[--j->depth], j->to);
+	j->comma = j->depth > 0;
+	if (!j->depth)
+		(void)putc_unlocked('\n', j->to);
+}
+
+void json_end_to(struct json *j, unsigned depth)
+{
+	while (j->depth > depth)
+		json_end(j);
+}
+
+/* What stands for an ASCII character that may not stand for itself; "" where it may. */
+static const char *escape(unsigned char c, char scratch[8])
+{
+	switch (c) {
+	case '"':
+		return "\\\"";
+	case '\\':
+		return "\\\\";
+	case '\n':
+		return "\\n";
+	case '\r':
+		return "\\r";
+	case '\t':
+		return "\\t";
+	}
+	if (c >= 0x20 && c != 0x7f)
+		return "";
+	(void)snprintf(scratch, 8, "\\u%04x", c);
+	return scratch;
+}
+
+static void quoted(struct json *j, const char *text)
+{
+	const char *plain = text; /* from here on nothing was written yet */
+	char scratch[8];
+
+	(void)putc_unlocked('"', j->to);
+	while (*text) {
+		size_t len = utf8_length(text);
+		const char *instead = len == 1 ? escape((unsigned char)*text, scratch) : "";
+
+		if (!len)
+			instead = "\\ufffd";
+		if (*instead) {
+			put(j, plain, (size_t)(text - plain));
+			puts_in(j, instead);
+			plain = text + 1;
+		}
+		text += len ? len : 1;
+	}
+	put(j, plain, (size_t)(text - plain));
+	(void)putc_unlocked('"', j->to);
+}
+
+void json_key(struct json *j, const char *key)
+{
+	separate(j);
+	quoted(j, key);
+	(void)putc_unlocked(':', j->to);
+	j->comma = false;
+}
+
+void json_text(struct json *j, const char *text)
+{
+	if (!text) {
+		json_null(j);
+		return;
+	}
+	separate(j);
+	quoted(j, text);
+}
+
+static void word(struct json *j, const char *text)
+{
+	separate(j);
+	puts_in(j, text);
+}
+
+void json_uint(struct json *j, uint64_t n)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64, n);
+	word(j, text);
+}
+
+void json_bool(struct json *j, bool value)
+{
+	word(j, value ? "true" : "false");
+}
+
+void json_null(struct json *j)
+{
+	word(j, "null");
+}
+
+void json_time(struct json *j, int64_t us)
+{
+	char text[TEXT_TIME];
+
+	text_time(us, text);
+	json_text(j, text);
+}
+
+void json_ms(struct json *j, uint64_t us)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64 ".%03u", us / 1000, (unsigned)(us % 1000));
+	word(j, text);
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "snapmgr/cli/object.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "snapmgr/cli/args.h"
+#include "snapmgr/cli/text.h"
+
+enum type { TEXT, BYTES, NUMBER, NUMBER32, TIME, BOOL, TAGS };
+
+#define VOLUME	 (1u << SNAPMGR_VOLUME)
+#define SNAPSHOT (1u << SNAPMGR_SNAPSHOT)
+#define UNDO	 (1u << SNAPMGR_UNDO)
+#define ALL	 (VOLUME | SNAPSHOT | UNDO)
+#define MAPPED	 8u  /* applies while it is active */
+#define SETTABLE 16u
+#define ON_ASK	 32u /* in JSON only where it was asked for */
+#define JSON	 64u /* said to programs, not to people */
+
+struct field {
+	const char *name;
+	enum type type;
+	size_t at;
+	unsigned traits;
+};
+
+#define AT(field) offsetof(struct snapmgr_object, field)
+
+static const struct field fields[] = {
+	{ "name", TEXT, AT(name), ALL | JSON },
+	{ "uuid", TEXT, AT(uuid), ALL },
+	{ "pool", TEXT, AT(pool), ALL | JSON },
+	{ "volume", TEXT, AT(volume), SNAPSHOT | UNDO | JSON },
+	{ "driver", TEXT, AT(driver), ALL },
+	{ "size", BYTES, AT(size_bytes), ALL },
+	{ "used", BYTES, AT(used_bytes), ALL },
+	{ "exclusive", BYTES, AT(exclusive_bytes), ALL | ON_ASK },
+	{ "state", TEXT, AT(state), ALL },
+	{ "created_at", TIME, AT(created_at_us), ALL },
+	{ "sequence", NUMBER, AT(sequence), ALL },
+	{ "parent", TEXT, AT(parent), ALL },
+	{ "parent_name", TEXT, AT(parent_name), ALL },
+	{ "snapshot_of", TEXT, AT(snapshot_of), SNAPSHOT | UNDO },
+	{ "latest", BOOL, AT(latest), SNAPSHOT },
+	{ "hold", BOOL, AT(hold), SNAPSHOT },
+	{ "active", BOOL, AT(active), ALL },
+	{ "device", TEXT, AT(device), ALL },
+	{ "dm_name", TEXT, AT(dm_name), ALL },
+	{ "major", NUMBER32, AT(major), ALL | MAPPED },
+	{ "minor", NUMBER32, AT(minor), ALL | MAPPED },
+	{ "project", TEXT, AT(project), VOLUME | SETTABLE },
+	{ "label", TEXT, AT(label), ALL | SETTABLE },
+	{ "description", TEXT, AT(description), ALL | SETTABLE },
+	{ "autostart", BOOL, AT(autostart), VOLUME | SETTABLE },
+	{ "guest", BOOL, AT(guest), VOLUME | SETTABLE },
+	{ "undo_keep", NUMBER32, AT(undo_keep), VOLUME | SETTABLE },
+	{ "revert_to_snapshot_support", BOOL, AT(revert_support), VOLUME | SETTABLE },
+	{ "tags", TAGS, AT(tags), ALL },
+};
+
+static const char *kind_name(enum snapmgr_kind kind)
+{
+	return kind == SNAPMGR_VOLUME ? "volume" : kind == SNAPMGR_SNAPSHOT ? "snapshot" : "undo";
+}
+
+const char *object_name(const struct snapmgr_object *o, char to[OBJECT_NAME])
+{
+	if (o->kind == SNAPMGR_VOLUME)
+		(void)snprintf(to, OBJECT_NAME, "%s/%s", o->pool, o->name);
+	else if (*o->volume)
+		(void)snprintf(to, OBJECT_NAME, "%s/%s@%s", o->pool, o->volume, o->name);
+	else
+		(void)snprintf(to, OBJECT_NAME, "%s", o->uuid);
+	return to;
+}
+
+const char *object_notes(const struct snapmgr_object *o, char to[OBJECT_NOTES])
+{
+	const struct {
+		bool is;
+		const char *word;
+	} notes[] = {
+		{ o->active, "active" },
+		{ o->kind == SNAPMGR_SNAPSHOT && o->latest, "latest" },
+		{ o->hold, "held" },
+		{ o->guest, "guest" },
+	};
+	size_t len = 0;
+
+	to[0] = '\0';
+	for (size_t i = 0; i < SM_ARRAY(notes); i++)
+		if (notes[i].is)
+			len += (size_t)snprintf(to + len, OBJECT_NOTES - len, "%s%s",
+						len ? "," : "", notes[i].word);
+	return to;
+}
+
+static uint64_t number_of(const struct field *f, const struct snapmgr_object *o)
+{
+	const void *at = (const char *)o + f->at;
+
+	switch (f->type) {
+	case NUMBER32:
+		return *(const uint32_t *)at;
+	case BOOL:
+		return *(const bool *)at;
+	case TIME:
+		return (uint64_t) * (const int64_t *)at;
+	default:
+		return *(const uint64_t *)at;
+	}
+}
+
+static const char *text_of(const struct field *f, const struct snapmgr_object *o)
+{
+	return (const char *)o + f->at;
+}
+
+/* Whether @o has such a thing at all; what it has not is null, or not mentioned. */
+static bool applies(const struct field *f, const struct snapmgr_object *o)
+{
+	if (!(f->traits & 1u << o->kind) || (f->traits & MAPPED && !o->active))
+		return false;
+	if (f->type == TEXT)
+		return *text_of(f, o);
+	return f->type == TAGS || f->type == BOOL || number_of(f, o) != UINT64_MAX;
+}
+
+static void tags_json(struct json *j, const struct snapmgr_object *o)
+{
+	json_object(j);
+	for (size_t i = 0; o->tags && i < o->n_tags; i++) {
+		json_key(j, o->tags[i].key);
+		json_text(j, o->tags[i].value);
+	}
+	json_end(j);
+}
+
+static void value_json(struct json *j, const struct field *f, const struct snapmgr_object *o)
+{
+	if (!applies(f, o)) {
+		json_null(j);
+		return;
+	}
+	switch (f->type) {
+	case TEXT:
+		json_text(j, text_of(f, o));
+		break;
+	case TIME:
+		json_time(j, (int64_t)number_of(f, o));
+		break;
+	case BOOL:
+		json_bool(j, number_of(f, o));
+		break;
+	case TAGS:
+		tags_json(j, o);
+		break;
+	case BYTES:
+	case NUMBER:
+	case NUMBER32:
+		json_uint(j, number_of(f, o));
+	}
+}
+
+void object_json(struct json *j, const struct snapmgr_object *o, bool space)
+{
+	json_object(j);
+	json_key(j, "kind");
+	json_text(j, kind_name(o->kind));
+	for (const struct field *f = fields; f < fields + SM_ARRAY(fields); f++) {
+		if (f->traits & ON_ASK && !space)
+			continue;
+		json_key(j, f->name);
+		value_json(j, f, o);
+	}
+	json_end(j);
+}
+
+/* @people: sizes with units and bytes; else the bare number, for scripts */
+static void value_plain(FILE *to, const struct field *f, const struct snapmgr_object *o, bool people)
+{
+	char text[TEXT_TIME], human[TEXT_SIZE];
+
+	if (!applies(f, o))
+		return;
+	switch (f->type) {
+	case TEXT:
+		text_plain(to, text_of(f, o));
+		break;
+	case TIME:
+		(void)fputs(text_time((int64_t)number_of(f, o), text), to);
+		break;
+	case BOOL:
+		(void)fputs(number_of(f, o) ? "on" : "off", to);
+		break;
+	case BYTES:
+		if (people)
+			(void)fprintf(to, "%s (%" PRIu64 " bytes)",
+				      text_size(number_of(f, o), human), number_of(f, o));
+		else
+			(void)fprintf(to, "%" PRIu64, number_of(f, o));
+		break;
+	case NUMBER:
+	case NUMBER32:
+		(void)fprintf(to, "%" PRIu64, number_of(f, o));
+		break;
+	case TAGS:
+		break;
+	}
+}
+
+static void tag_lines(FILE *to, const struct snapmgr_object *o)
+{
+	for (size_t i = 0; o->tags && i < o->n_tags; i++) {
+		(void)fputs("tag:", to);
+		text_plain(to, o->tags[i].key);
+		(void)fputs(": ", to);
+		text_plain(to, o->tags[i].value);
+		(void)putc('\n', to);
+	}
+}
+
+static void lines(FILE *to, const struct snapmgr_object *o, unsigned traits, bool people)
+{
+	for (const struct field *f = fields; f < fields + SM_ARRAY(fields); f++) {
+		if ((f->traits & traits) != traits || f->type == TAGS ||
+		    (people && (f->traits & JSON || !applies(f, o))) ||
+		    !(f->traits & 1u << o->kind))
+			continue;
+		(void)fprintf(to, "%s: ", f->name);
+		value_plain(to, f, o, people);
+		(void)putc('\n', to);
+	}
+	tag_lines(to, o);
+}
+
+void object_lines(FILE *to, const struct snapmgr_object *o)
+{
+	char name[OBJECT_NAME];
+
+	(void)fprintf(to, "%s: %s\n", kind_name(o->kind), object_name(o, name));
+	if (o->kind != SNAPMGR_VOLUME && !*o->volume)
+		(void)fprintf(to, "name: %s\n", o->name);
+	lines(to, o, 0, true);
+}
+
+static const struct snapmgr_tag *find_tag(const struct snapmgr_object *o, const char *key)
+{
+	for (size_t i = 0; o->tags && i < o->n_tags; i++)
+		if (strcmp(o->tags[i].key, key) == 0)
+			return &o->tags[i];
+	return NULL;
+}
+
+static int one_tag(struct json *j, FILE *plain, const struct snapmgr_object *o, const char *key,
+		   struct snapmgr_err *err)
+{
+	const struct snapmgr_tag *tag = find_tag(o, key + strlen("tag:"));
+	char name[OBJECT_NAME];
+
+	if (!tag)
+		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "'%s' has no tag '%s'",
+			       object_name(o, name), key + strlen("tag:"));
+	if (plain) {
+		text_plain(plain, tag->value);
+		(void)putc('\n', plain);
+		return 0;
+	}
+	json_key(j, key);
+	json_text(j, tag->value);
+	return 0;
+}
+
+static int unknown_key(const char *key, struct snapmgr_err *err)
+{
+	const char *hint = NULL;
+	unsigned best = ARG_FAR;
+
+	for (const struct field *f = fields; f < fields + SM_ARRAY(fields); f++)
+		hint = arg_nearest(key, hint, f->name, &best);
+	if (hint)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "unknown property '%s'; did you mean '%s'?", key, hint);
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+		       "unknown property '%s'; 'get OBJECT' names those that can be set", key);
+}
+
+static void all_settable(struct json *j, FILE *plain, const struct snapmgr_object *o)
+{
+	if (plain) {
+		lines(plain, o, SETTABLE, false);
+		return;
+	}
+	for (const struct field *f = fields; f < fields + SM_ARRAY(fields); f++)
+		if ((f->traits & SETTABLE && f->traits & 1u << o->kind) || f->type == TAGS) {
+			json_key(j, f->name);
+			value_json(j, f, o);
+		}
+}
+
+int object_property(struct json *j, FILE *plain, const struct snapmgr_object *o, const char *key,
+		    struct snapmgr_err *err)
+{
+	if (!key) {
+		all_settable(j, plain, o);
+		return 0;
+	}
+	if (strncmp(key, "tag:", strlen("tag:")) == 0)
+		return one_tag(j, plain, o, key, err);
+	for (const struct field *f = fields; f < fields + SM_ARRAY(fields); f++) {
+		if (strcmp(f->name, key) != 0)
+			continue;
+		if (!plain) {
+			json_key(j, key);
+			value_json(j, f, o);
+			return 0;
+		}
+		if (f->type == TAGS)
+			tag_lines(plain, o);
+		else
+			value_plain(plain, f, o, false);
+		if (f->type != TAGS)
+			(void)putc('\n', plain);
+		return 0;
+	}
+	return unknown_key(key, err);
+}

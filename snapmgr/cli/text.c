@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "snapmgr/cli/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *text_size(uint64_t bytes, char to[TEXT_SIZE])
+{
+	static const char units[] = "BKMGTPE";
+	unsigned unit = 0;
+	uint64_t tenths = bytes;
+
+	if (bytes == UINT64_MAX)
+		return strcpy(to, "-");
+	if (bytes < 1024) {
+		(void)snprintf(to, TEXT_SIZE, "%" PRIu64 "B", bytes);
+		return to;
+	}
+	for (unit = 1; unit < 6 && bytes >> (10 * unit) >= 1024; unit++)
+		;
+	for (;; unit++) {
+		uint64_t one = UINT64_C(1) << (10 * unit), rest = bytes % one;
+
+		/* The rest is shortened first: times ten it would pass 64 bits. */
+		tenths = bytes / one * 10 + ((rest >> 4) * 10 + (one >> 5)) / (one >> 4);
+		if (tenths < 10240 || unit == 6)
+			break;
+	}
+	(void)snprintf(to, TEXT_SIZE, "%" PRIu64 ".%u%c", tenths / 10, (unsigned)(tenths % 10),
+		       units[unit]);
+	return to;
+}
+
+const char *text_age(int64_t us, char to[TEXT_SIZE])
+{
+	static const struct {
+		int64_t seconds, below;
+		char unit;
+	} steps[] = {
+		{ 1, 60, 's' },
+		{ 60, 3600, 'm' },
+		{ 3600, 48 * 3600, 'h' },
+		{ 86400, 730 * 86400LL, 'd' },
+		{ 31556952, INT64_MAX, 'y' },
+	};
+	int64_t seconds = us > 0 ? us / 1000000 : 0;
+	unsigned i = 0;
+
+	while (seconds >= steps[i].below)
+		i++;
+	(void)snprintf(to, TEXT_SIZE, "%" PRId64 "%c", seconds / steps[i].seconds, steps[i].unit);
+	return to;
+}
+
+const char *text_percent(uint64_t part, uint64_t whole, char to[TEXT_SIZE])
+{
+	if (!whole || part == UINT64_MAX || whole == UINT64_MAX)
+		return strcpy(to, "-");
+	(void)snprintf(to, TEXT_SIZE, "%.0f%%", 100.0 * (double)part / (double)whole);
+	return to;
+}
+
+/* Days since 1970 as a date of the Gregorian calendar; years are counted from March. */
+static void civil_date(int64_t days, int64_t *year, unsigned *month, unsigned *day)
+{
+	int64_t from_0000 = days + 719468; /* days from 0000-03-01 to 1970-01-01 */
+	int64_t era = (from_0000 >= 0 ? from_0000 : from_0000 - 146096) / 146097;
+	int64_t of_era = from_0000 - era * 146097;
+	int64_t of_era_years = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	int64_t of_year = of_era - (365 * of_era_years + of_era_years / 4 - of_era_years / 100);
+	int64_t from_march = (5 * of_year + 2) / 153;
+
+	*day = (unsigned)(of_year - (153 * from_march + 2) / 5 + 1);
+	*month = (unsigned)(from_march < 10 ? from_march + 3 : from_march - 9);
+	*year = of_era_years + era * 400 + (*month <= 2);
+}
+
+const char *text_time(int64_t us, char to[TEXT_TIME])
+{
+	int64_t seconds = us / 1000000, fraction = us % 1000000, days, of_day, year;
+	unsigned month, day;
+
+	if (fraction < 0) {
+		fraction += 1000000;
+		seconds--;
+	}
+	days = seconds / 86400;
+	of_day = seconds % 86400;
+	if (of_day < 0) {
+		of_day += 86400;
+		days--;
+	}
+	civil_date(days, &year, &month, &day);
+	(void)snprintf(to, TEXT_TIME, "%04d-%02u-%02uT%02u:%02u:%02u.%06uZ", (int)year, month, day,
+		       (unsigned)(of_day / 3600), (unsigned)(of_day / 60 % 60),
+		       (unsigned)(of_day % 60), (unsigned)fraction);
+	return to;
+}
+
+size_t utf8_length(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+	if (p[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0; /* longer than needed, a surrogate, or past U+10FFFF */
+	return len;
+}
+
+size_t utf8_columns(const char *text)
+{
+	size_t columns = 0;
+
+	while (*text) {
+		size_t len = utf8_length(text);
+
+		text += len ? len : 1;
+		columns++;
+	}
+	return columns;
+}
+
+/* Control characters, U+0080 to U+009F among them, and what is not UTF-8 at all. */
+static bool is_plain(const char *text, size_t len)
+{
+	unsigned char first = (unsigned char)text[0];
+
+	if (len == 1)
+		return first >= 0x20 && first != 0x7f;
+	return len && !(len == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0);
+}
+
+void text_plain(FILE *to, const char *text)
+{
+	while (*text) {
+		size_t len = utf8_length(text);
+
+		if (is_plain(text, len))
+			(void)fwrite(text, 1, len, to);
+		else
+			(void)putc('?', to);
+		text += len ? len : 1;
+	}
+}
+
+bool text_colour(FILE *to)
+{
+	const char *term, *no_color;
+
+	if (!isatty(fileno(to)))
+		return false;
+	no_color = getenv("NO_COLOR");
+	if (no_color && *no_color)
+		return false;
+	term = getenv("TERM");
+	return term && strcmp(term, "dumb") != 0;
+}
