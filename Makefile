@@ -23,8 +23,8 @@ BASE_SRC = $(addprefix snapmgr/base/, \
 DM_SRC = $(addprefix dm/, \
 	critical.c guard.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
 HOST_SRC = $(addprefix snapmgr/host/, \
-	device.c fsdev.c holders.c identity.c loops.c mountinfo.c namespaces.c openers.c probe.c \
-	scan.c sys.c upper.c)
+	device.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
+	openers.c probe.c remount.c scan.c stack.c sys.c unmount.c upper.c)
 CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	lock.c rundir.c superblock.c superblock_io.c)
 DRIVER_SRC =

@@ -109,20 +109,33 @@ struct shost_freeze {
 int shost_freeze(const dev_t *devices, size_t n, struct shost_freeze *ret, struct snapmgr_err *err);
 void shost_thaw(struct shost_freeze *freeze); /* FITHAW, close, free; repeatable */
 
-/* ---- remount.c ---- */
+/* ---- unmount.c, remount.c ---- */
 
 /* Mounts taken away to be put back. Zeroed: none. */
 struct shost_mounts {
-	struct shost_mount *v; /* source, target, fstype, options, propagation; shallowest first */
+	struct shost_mount *v; /* shallowest first */
 	size_t n;
+	dev_t devno;
+	char *text;	  /* what they point into */
+	char warning[256]; /* of shost_remount(): what it could not bring back as it was; or "" */
 };
 /**
  * shost_unmount() - every mount of a device in our namespace, deepest first, never lazily
- * Return: 0; -EBUSY (in_use: names the mount point and the processes); on failure all are mounted
- * again as they were.
+ *
+ * Waits up to a second for a user who is only passing by. Refused before anything is changed: one
+ * with another device's mount below it, "/", one that other mounts hide, and those that mount(2)
+ * alone cannot bring back (FUSE, mapped ids, a deleted folder).
+ * Return: 0, also where there is none; -EBUSY (in_use: names the mount point and the processes);
+ * -EOPNOTSUPP (unsupported); on failure all are mounted again as they were.
  */
 int shost_unmount(dev_t devno, struct shost_mounts *ret, struct snapmgr_err *err);
-/* shost_remount() - mount them again with the same flags and options, subtree binds too. */
+/**
+ * shost_remount() - mount them again with the same flags and options, subtree binds too
+ *
+ * The contents may have changed. Where the kernel refuses the options that it told us, fewer are
+ * used and @mounts->warning says so. Tries all of them; the first failure is reported. May be
+ * called again: what is mounted by now stays so.
+ */
 int shost_remount(struct shost_mounts *mounts, struct snapmgr_err *err);
 void shost_mounts_free(struct shost_mounts *mounts);
 
