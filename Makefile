@@ -26,7 +26,9 @@ HOST_SRC = $(addprefix snapmgr/host/, \
 	device.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
 	openers.c probe.c remount.c scan.c stack.c sys.c unmount.c upper.c)
 CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
-	lock.c rundir.c superblock.c superblock_io.c)
+	catalogue.c check.c garbage_rows.c lock.c operation_rows.c pool_row.c region.c row.c \
+	rundir.c schema.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
+	undo_rows.c vfs.c vfs_shm.c volume_rows.c)
 DRIVER_SRC =
 CORE_SRC =
 CLI_SRC =
@@ -84,6 +86,7 @@ tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(B)/tests/lib.sh $(BENCHES
 
 # The fakes that a unit test is linked with, before the library: one line for each that has some.
 # $(B)/tests/unit/revert_test: $(B)/tests/unit/fake_kernel.o
+$(B)/tests/guest/dm/switch_test: $(B)/tests/guest/dm/rig.o
 
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
 	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)
@@ -104,15 +107,17 @@ $(B)/tests/lib.sh: tests/lib.sh
 
 # ---- what a developer says ----
 
+JOBS = --no-print-directory -j$(shell nproc)
+
 bootstrap:
 	@scripts/bootstrap
 
 demo: bootstrap
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(JOBS) all
 	@scripts/demo
 
 check: bootstrap
-	@$(MAKE) --no-print-directory all tests
+	@$(MAKE) $(JOBS) all tests
 	@scripts/check '$(TESTS)'
 
 lint:
@@ -120,18 +125,18 @@ lint:
 
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 sanitize:
-	@$(MAKE) --no-print-directory B=$(B)/sanitize HARDEN= CFLAGS='$(SANITIZE)' unit-tests
+	@$(MAKE) $(JOBS) B=$(B)/sanitize HARDEN= CFLAGS='$(SANITIZE)' unit-tests
 	@B=$(B)/sanitize scripts/check 'unit/*'
 
 SECONDS = 60
 FUZZ = -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping
 fuzz:
-	@$(MAKE) --no-print-directory B=$(B)/fuzz CC=clang HARDEN= CFLAGS='$(SANITIZE) $(FUZZ)' fuzzers
+	@$(MAKE) $(JOBS) B=$(B)/fuzz CC=clang HARDEN= CFLAGS='$(SANITIZE) $(FUZZ)' fuzzers
 	@B=$(B)/fuzz scripts/fuzz '$(SECONDS)'
 fuzzers: $(FUZZERS)
 
 bench-switch:
-	@$(MAKE) --no-print-directory all $(B)/tests/bench/switch
+	@$(MAKE) $(JOBS) all $(B)/tests/bench/switch
 	@scripts/sandbox --disk 4G --disk 4G $(B)/tests/bench/switch
 
 # ---- installation ----

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * catalogue.c - making, opening, committing
+ */
+#include "snapmgr/catalogue/catalogue.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "snapmgr/catalogue/bytes.h"
+#include "snapmgr/catalogue/internal.h"
+
+#define CHECKPOINT_FRAMES 256u /* the log is moved into the database at a close beyond this */
+#define BUSY_TRIES	  400  /* pauses of 1 to 20 ms */
+
+static const char sql_begin[] = "BEGIN IMMEDIATE";
+static const char sql_begin_read[] = "BEGIN";
+static const char sql_commit[] = "COMMIT";
+static const char sql_rollback[] = "ROLLBACK";
+
+/* Another one recovers the log, or commits; both take moments. */
+static int pause_busy(void *data, int tries)
+{
+	const struct timespec pause = { .tv_nsec = (tries < 20 ? tries + 1 : 20) * 1000000L };
+
+	(void)data;
+	if (tries >= BUSY_TRIES)
+		return 0;
+	(void)nanosleep(&pause, NULL);
+	return 1;
+}
+
+/* What is on disk may have been written by an enemy. */
+static void harden(sqlite3 *db)
+{
+	static const int limits[][2] = {
+		{ SQLITE_LIMIT_LENGTH, 1 << 20 },     { SQLITE_LIMIT_SQL_LENGTH, 16384 },
+		{ SQLITE_LIMIT_COLUMN, 100 },	      { SQLITE_LIMIT_EXPR_DEPTH, 100 },
+		{ SQLITE_LIMIT_COMPOUND_SELECT, 10 }, { SQLITE_LIMIT_VDBE_OP, 25000 },
+		{ SQLITE_LIMIT_FUNCTION_ARG, 8 },     { SQLITE_LIMIT_ATTACHED, 0 },
+		{ SQLITE_LIMIT_TRIGGER_DEPTH, 10 },   { SQLITE_LIMIT_WORKER_THREADS, 0 },
+	};
+	static const int settings[][2] = {
+		{ SQLITE_DBCONFIG_DEFENSIVE, 1 },	 { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
+		{ SQLITE_DBCONFIG_ENABLE_FKEY, 1 },	 { SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },
+		{ SQLITE_DBCONFIG_ENABLE_VIEW, 0 },	 { SQLITE_DBCONFIG_DQS_DDL, 0 },
+		{ SQLITE_DBCONFIG_DQS_DML, 0 },		 { SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1 },
+		{ SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0 },
+	};
+
+	for (size_t i = 0; i < SM_ARRAY(limits); i++)
+		(void)sqlite3_limit(db, limits[i][0], limits[i][1]);
+	for (size_t i = 0; i < SM_ARRAY(settings); i++)
+		(void)sqlite3_db_config(db, settings[i][0], settings[i][1], NULL);
+	(void)sqlite3_busy_handler(db, pause_busy, NULL);
+	(void)sqlite3_wal_autocheckpoint(db, 0);
+}
+
+static int exec(struct scat *cat, const char *sql, struct snapmgr_err *err)
+{
+	int code = sqlite3_exec(cat->db, sql, NULL, NULL, NULL);
+
+	return code == SQLITE_OK ? 0 : scat_sql_failed(cat, code, err);
+}
+
+/* A handle with region and connection; nothing has been read through SQLite yet. */
+static int connect(const char *device, const struct sm_uuid *uuid, bool writable, struct scat **ret,
+		   struct snapmgr_err *err)
+{
+	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE |
+		    (writable ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
+	struct scat *cat = calloc(1, sizeof(*cat));
+	int r, code;
+
+	if (!cat)
+		return sm_nomem(err);
+	cat->writable = writable;
+	sm_uuid_text(uuid, cat->subject);
+	r = scat_vfs_open(device, uuid, writable, &cat->vfs, err);
+	if (r == 0) {
+		code = sqlite3_open_v2(device, &cat->db, flags, cat->vfs->name);
+		if (code != SQLITE_OK)
+			r = scat_sql_failed(cat, code, err);
+	}
+	if (r < 0) {
+		scat_close(cat);
+		return r;
+	}
+	*ret = cat;
+	return 0;
+}
+
+/* ---- format ---- */
+
+static int fill(struct scat *cat, const struct scat_pool *pool, struct snapmgr_err *err)
+{
+	static const char make[] = "INSERT INTO pool VALUES(1,?1,'','',0,0,0,0,0,0,0,0)";
+	char version[96];
+	int r;
+
+	(void)snprintf(version, sizeof(version), "PRAGMA application_id=%d;PRAGMA user_version=%d",
+		       SCAT_APPLICATION_ID, SCAT_SCHEMA);
+	r = exec(cat, "PRAGMA journal_mode=MEMORY;PRAGMA page_size=4096;BEGIN", err);
+	if (r == 0)
+		r = exec(cat, version, err);
+	if (r == 0)
+		r = scat_schema_create(cat, err);
+	if (r == 0)
+		r = scat_run(cat, make, ARGS(ARG_UUID(&pool->uuid)), err);
+	if (r >= 0)
+		r = scat_pool_put(cat, pool, err);
+	if (r == 0)
+		r = exec(cat, "COMMIT;PRAGMA journal_mode=WAL", err);
+	return r;
+}
+
+int scat_format(const char *device, const struct scat_pool *pool, struct snapmgr_err *err)
+{
+	AUTO(scat_close) struct scat *cat = NULL;
+	int r = scat_region_format(device, &pool->uuid, err);
+
+	if (r == 0)
+		r = connect(device, &pool->uuid, true, &cat, err);
+	if (r < 0)
+		return r;
+	harden(cat->db);
+	r = fill(cat, pool, err);
+	if (r == 0)
+		r = scat_checkpoint(cat, err); /* also leaves a log that the first commit can use */
+	if (r == 0 && scat_vfs_sync(cat->vfs) < 0)
+		r = scat_sql_failed(cat, SQLITE_IOERR_FSYNC, err);
+	return r;
+}
+
+/* ---- open ---- */
+
+/* The database's header as it is in place: what is wrong here must not reach SQLite. */
+static int check_header(struct scat *cat, struct snapmgr_err *err)
+{
+	const struct scat_region *region = &cat->vfs->region;
+	unsigned char header[100] = { 0 };
+	ssize_t n = scat_region_read(region, header, sizeof(header), region->db_at);
+
+	if (n < 0) {
+		(void)scat_vfs_failed(cat->vfs, SQLITE_IOERR_READ, (int)n, NULL);
+		return scat_sql_failed(cat, SQLITE_IOERR_READ, err);
+	}
+	if (memcmp(header, "SQLite format 3", 16) != 0)
+		return scat_damaged(cat, err, "it has no database");
+	if (get_be16(header + 16) != SCAT_PAGE_BYTES || header[18] != 2 || header[19] != 2)
+		return scat_damaged(cat, err, "its database header is impossible");
+	return 0;
+}
+
+static int check_versions(struct scat *cat, struct snapmgr_err *err)
+{
+	int64_t application = 0, version = 0;
+	int r = scat_number(cat, "PRAGMA application_id", NULL, &application, err);
+
+	if (r == 0)
+		r = scat_number(cat, "PRAGMA user_version", NULL, &version, err);
+	if (r < 0)
+		return r;
+	if (application != SCAT_APPLICATION_ID)
+		return scat_damaged(cat, err, "its database is not one of ours");
+	if (version > SCAT_SCHEMA)
+		return sm_fail(err, SNAPMGR_NEWER_VERSION, EPROTONOSUPPORT,
+			       "catalogue of pool '%s' has schema %lld, and this program knows %d: "
+			       "use a newer snapmgr",
+			       cat->subject, (long long)version, SCAT_SCHEMA);
+	if (version != SCAT_SCHEMA)
+		return scat_damaged(cat, err, "it has schema %lld", (long long)version);
+	return 0;
+}
+
+int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, struct scat **ret,
+	      struct snapmgr_err *err)
+{
+	struct scat *cat;
+	int r = connect(device, uuid, writable, &cat, err);
+
+	if (r < 0)
+		return r;
+	harden(cat->db);
+	r = check_header(cat, err);
+	if (r == 0)
+		r = exec(cat, "PRAGMA temp_store=2;PRAGMA cell_size_check=1;BEGIN", err);
+	if (r == 0)
+		r = check_versions(cat, err);
+	if (r == 0)
+		r = scat_schema_check(cat, err);
+	scat_rollback(cat);
+	if (r == 0 && writable)
+		r = exec(cat, "PRAGMA synchronous=FULL", err);
+	if (r < 0)
+		scat_close(cat);
+	else
+		*ret = cat;
+	return r;
+}
+
+/* ---- checkpoint and close ---- */
+
+static int begin_write(struct scat *cat, struct snapmgr_err *err)
+{
+	int r = scat_run(cat, sql_begin, NULL, err);
+
+	return r < 0 ? r : 0;
+}
+
+/*
+ * After a full checkpoint the next commit starts the log anew, which costs a flush of the log's
+ * header first. Do that here, with a change that matters to nobody, and not in the next commit.
+ */
+static int restart_log(struct scat *cat, struct snapmgr_err *err)
+{
+	static const char sql[] = "UPDATE pool SET checkpoints=(checkpoints+1)&0xffffffff";
+	int r = begin_write(cat, err);
+
+	if (r < 0)
+		return r;
+	r = scat_run(cat, sql, NULL, err);
+	if (r < 0) {
+		scat_rollback(cat);
+		return r;
+	}
+	return scat_commit(cat, false, err);
+}
+
+static int checkpoint(struct scat *cat, struct snapmgr_err *err)
+{
+	int log = 0, done = 0;
+	int code = sqlite3_wal_checkpoint_v2(cat->db, "main", SQLITE_CHECKPOINT_PASSIVE, &log, &done);
+
+	if (code != SQLITE_OK)
+		return scat_sql_failed(cat, code, err);
+	if (log != done)
+		return sm_fail(err, SNAPMGR_LOCKED, EAGAIN,
+			       "catalogue of pool '%s' is being read: its log cannot be emptied",
+			       cat->subject);
+	return 0;
+}
+
+int scat_checkpoint(struct scat *cat, struct snapmgr_err *err)
+{
+	int r = checkpoint(cat, err);
+
+	return r == 0 ? restart_log(cat, err) : r;
+}
+
+/* Only room is at stake here, so that a failure concerns nobody yet. */
+static void checkpoint_beyond(struct scat *cat, uint32_t frames)
+{
+	if (cat->db && cat->writable && scat_vfs_frames(cat->vfs) > frames)
+		(void)scat_checkpoint(cat, NULL);
+}
+
+void scat_close(struct scat *cat)
+{
+	if (!cat)
+		return;
+	if (cat->db) {
+		scat_rollback(cat);
+		if (cat->wrote)
+			checkpoint_beyond(cat, CHECKPOINT_FRAMES);
+	}
+	for (size_t i = 0; i < SCAT_CACHED && cat->cached[i].sql; i++)
+		(void)sqlite3_finalize(cat->cached[i].stmt);
+	(void)sqlite3_close(cat->db);
+	scat_vfs_close(cat->vfs);
+	free(cat);
+}
+
+/* ---- transactions ---- */
+
+int scat_begin(struct scat *cat, struct snapmgr_err *err)
+{
+	if (!cat->writable)
+		return sm_fail(err, SNAPMGR_INTERNAL, EROFS,
+			       "catalogue of pool '%s' is open for reading only", cat->subject);
+	checkpoint_beyond(cat, (uint32_t)(cat->vfs->region.wal_len / 2 / SCAT_FRAME_BYTES));
+	return begin_write(cat, err);
+}
+
+int scat_begin_read(struct scat *cat, struct snapmgr_err *err)
+{
+	int r = scat_run(cat, sql_begin_read, NULL, err);
+
+	return r < 0 ? r : 0;
+}
+
+/*
+ * A commit that failed may have left whole frames with a commit mark behind the log's known end,
+ * which a recovery after a crash would take for a commit. Break the first of them.
+ */
+static void cut_log(struct scat *cat)
+{
+	static const unsigned char zeroes[SCAT_FRAME_HEADER];
+	const struct scat_region *region = &cat->vfs->region;
+	uint64_t at = SCAT_WAL_HEADER + (uint64_t)scat_vfs_frames(cat->vfs) * SCAT_FRAME_BYTES;
+
+	if (at + sizeof(zeroes) <= region->wal_len &&
+	    scat_region_write(region, zeroes, sizeof(zeroes), region->wal_at + at) == 0)
+		(void)scat_vfs_sync(cat->vfs);
+}
+
+int scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
+{
+	uint64_t syncs = cat->vfs->syncs;
+	int r;
+
+	cat->wrote = true;
+	cat->vfs->skip_sync = !durable;
+	r = scat_run(cat, sql_commit, NULL, err);
+	cat->vfs->skip_sync = false;
+	if (r < 0) {
+		scat_rollback(cat);
+		cut_log(cat);
+		return r;
+	}
+	/* nothing was written now, but what was committed without a flush before shall be durable */
+	if (durable && syncs == cat->vfs->syncs && (r = scat_vfs_sync(cat->vfs)) < 0) {
+		(void)scat_vfs_failed(cat->vfs, SQLITE_IOERR_FSYNC, r, NULL);
+		return scat_sql_failed(cat, SQLITE_IOERR_FSYNC, err);
+	}
+	return 0;
+}
+
+void scat_rollback(struct scat *cat)
+{
+	if (!sqlite3_get_autocommit(cat->db))
+		(void)scat_run(cat, sql_rollback, NULL, NULL);
+}
+
+uint64_t scat_used_bytes(struct scat *cat)
+{
+	int64_t pages = 0, unused = 0;
+
+	if (scat_number(cat, "PRAGMA page_count", NULL, &pages, NULL) < 0 ||
+	    scat_number(cat, "PRAGMA freelist_count", NULL, &unused, NULL) < 0 || unused > pages)
+		return UINT64_MAX;
+	return (uint64_t)(pages - unused) * SCAT_PAGE_BYTES;
+}
+
+uint64_t scat_syncs(const struct scat *cat)
+{
+	return cat->vfs->syncs;
+}
+
+uint32_t scat_wal_frames(const struct scat *cat)
+{
+	return scat_vfs_frames(cat->vfs);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "snapmgr/catalogue/internal.h"
+
+#define SELECT "SELECT id,volume,uuid,created_at,size,thin,parent FROM undos "
+
+static int read_undo(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct snapmgr_err *err)
+{
+	struct scat_row row = { .stmt = stmt };
+	struct scat_undo u = { 0 };
+	int r;
+
+	u.id = scat_row_int(&row, 1, INT64_MAX, "id");
+	u.volume = scat_row_int(&row, 1, INT64_MAX, "volume");
+	scat_row_uuid(&row, &u.uuid, "UUID");
+	u.created_at_us = scat_row_int(&row, 0, SCAT_TIME_MAX, "creation time");
+	u.size_bytes = scat_row_bytes(&row, "size");
+	u.thin = scat_row_thin(&row);
+	u.parent = scat_row_id(&row, "parent");
+	r = scat_row_end(cat, &row, "undo point", sqlite3_column_int64(stmt, 0), err);
+	if (r == 0)
+		memcpy(ret, &u, sizeof(u));
+	return r;
+}
+
+int scat_undo_each(struct scat *cat, int64_t volume, scat_undo_fn *visit, void *data,
+		   struct snapmgr_err *err)
+{
+	static const char of_volume[] = SELECT "WHERE volume=?1 ORDER BY id DESC";
+	static const char all[] = SELECT "ORDER BY id DESC";
+	struct scat_undo u;
+	sqlite3_stmt *stmt;
+	int r;
+
+	if (volume < 0)
+		r = scat_query(cat, all, NULL, &stmt, err);
+	else
+		r = scat_query(cat, of_volume, ARGS(ARG_INT(volume)), &stmt, err);
+	if (r < 0)
+		return r;
+	while ((r = scat_step(cat, stmt, err)) > 0) {
+		r = read_undo(cat, stmt, &u, err);
+		if (r == 0)
+			r = visit(&u, data);
+		if (r)
+			break;
+	}
+	scat_finish(cat, stmt);
+	return r;
+}
+
+int scat_undo_nth(struct scat *cat, int64_t volume, uint32_t back, struct scat_undo *ret,
+		  struct snapmgr_err *err)
+{
+	static const char sql[] = SELECT "WHERE volume=?1 ORDER BY id DESC LIMIT 1 OFFSET ?2";
+
+	return scat_get(cat, sql, ARGS(ARG_INT(volume), ARG_INT(back)), read_undo, ret, err);
+}
+
+int scat_undo_by_uuid(struct scat *cat, const struct sm_uuid *uuid, struct scat_undo *ret,
+		      struct snapmgr_err *err)
+{
+	static const char sql[] = SELECT "WHERE uuid=?1";
+
+	return scat_get(cat, sql, ARGS(ARG_UUID(uuid)), read_undo, ret, err);
+}
+
+static int check_undo(const struct scat_undo *u, struct snapmgr_err *err)
+{
+	if (!sm_uuid_is_null(&u->uuid) && u->created_at_us >= 0 &&
+	    u->created_at_us <= SCAT_TIME_MAX && u->size_bytes > 0 && u->size_bytes <= INT64_MAX &&
+	    u->size_bytes % SM_SECTOR == 0 && u->thin <= SCAT_THIN_MAX)
+		return 0;
+	return sm_fail(err, SNAPMGR_INTERNAL, EINVAL, "such an undo point cannot be recorded");
+}
+
+int scat_undo_insert(struct scat *cat, struct scat_undo *u, struct snapmgr_err *err)
+{
+	static const char sql[] = "INSERT INTO undos(volume,uuid,created_at,size,thin,parent)"
+				  "VALUES(?1,?2,?3,?4,?5,?6)";
+	int r = check_undo(u, err);
+
+	if (r == 0)
+		r = scat_run(cat, sql,
+			     ARGS(ARG_INT(u->volume), ARG_UUID(&u->uuid), ARG_INT(u->created_at_us),
+				  ARG_INT(u->size_bytes), ARG_ID(u->thin), ARG_ID(u->parent)),
+			     err);
+	if (r < 0)
+		return r;
+	u->id = sqlite3_last_insert_rowid(cat->db);
+	return 0;
+}
+
+int scat_undo_update(struct scat *cat, const struct scat_undo *u, struct snapmgr_err *err)
+{
+	static const char sql[] = "UPDATE undos SET uuid=?2,created_at=?3,size=?4,thin=?5,parent=?6 "
+				  "WHERE id=?1";
+	int r = check_undo(u, err);
+
+	if (r == 0)
+		r = scat_run(cat, sql,
+			     ARGS(ARG_INT(u->id), ARG_UUID(&u->uuid), ARG_INT(u->created_at_us),
+				  ARG_INT(u->size_bytes), ARG_ID(u->thin), ARG_ID(u->parent)),
+			     err);
+	return r < 0 ? r : r == 0 ? -ENOENT : 0;
+}
+
+int scat_undo_delete(struct scat *cat, int64_t id, struct snapmgr_err *err)
+{
+	static const char sql[] = "DELETE FROM undos WHERE id=?1";
+	int r = scat_run(cat, sql, ARGS(ARG_INT(id)), err);
+
+	return r < 0 ? r : r == 0 ? -ENOENT : 0;
+}
