@@ -9,6 +9,15 @@
 	"s.thin,s.parent,s.volume,n.name,s.sequence,s.used,s.hold "                               \
 	"FROM snapshots s LEFT JOIN names n ON n.id=s.volume "
 
+/* NULL: not known */
+static uint64_t row_used(struct scat_row *row)
+{
+	if (sqlite3_column_type(row->stmt, row->column) != SQLITE_NULL)
+		return (uint64_t)scat_row_int(row, 0, INT64_MAX, "used size");
+	row->column++;
+	return UINT64_MAX;
+}
+
 static int read_snapshot(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct snapmgr_err *err)
 {
 	struct scat_row row = { .stmt = stmt };
@@ -22,10 +31,7 @@ static int read_snapshot(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct
 	else
 		row.column++;
 	s.sequence = (uint64_t)scat_row_int(&row, 0, INT64_MAX, "sequence");
-	if (sqlite3_column_type(stmt, row.column) == SQLITE_NULL)
-		s.used_bytes = row.column++, UINT64_MAX;
-	else
-		s.used_bytes = (uint64_t)scat_row_int(&row, 0, INT64_MAX, "used size");
+	s.used_bytes = row_used(&row);
 	s.hold = scat_row_bool(&row, "hold");
 	if (!row.wrong && s.c.parent >= s.id) /* nobody descends from a younger one, or itself */
 		row.wrong = "parent";
