@@ -88,6 +88,10 @@ tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(B)/tests/lib.sh $(BENCHES
 # $(B)/tests/unit/revert_test: $(B)/tests/unit/fake_kernel.o
 $(B)/tests/guest/dm/switch_test: $(B)/tests/guest/dm/rig.o
 
+CLI_PARTS = $(addprefix $(B)/snapmgr/cli/, \
+	args.o json.o object.o pack.o table.o text.o tree.o)
+$(filter $(B)/tests/unit/cli_%,$(UNIT_TESTS)): $(CLI_PARTS)
+
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
 	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)
 

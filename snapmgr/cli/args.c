@@ -40,7 +40,7 @@ static unsigned distance(const char *a, const char *b)
 
 const char *arg_nearest(const char *word, const char *candidate, const char *next, unsigned *best)
 {
-	unsigned d = distance(word, next), limit = strlen(word) < 5 ? 1 : 2;
+	unsigned d = distance(word, next), limit = strlen(word) < 4 ? 1 : 2;
 
 	/* The beginning of a word is as good as a misspelt one. */
 	if (d > limit && strlen(word) >= 2 && strncmp(word, next, strlen(word)) == 0)
