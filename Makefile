@@ -29,9 +29,18 @@ CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	catalogue.c check.c garbage_rows.c lock.c operation_rows.c pool_row.c region.c row.c \
 	rundir.c schema.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
 	undo_rows.c vfs.c vfs_shm.c volume_rows.c)
-DRIVER_SRC =
-CORE_SRC =
-CLI_SRC =
+DRIVER_SRC = $(addprefix snapmgr/drivers/, \
+	names.c regions.c registry.c thin.c thin_pool.c thin_switch.c thin_volume.c)
+CORE_SRC = $(addprefix snapmgr/core/, \
+	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
+	garbage.c handle.c head.c layout.c list.c members.c object.c operation.c pool.c \
+	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_start.c \
+	pool_state.c property.c recover.c rename.c resize.c revert.c snapshot.c space.c \
+	strategy.c undo.c vet.c)
+CLI_SRC = $(addprefix snapmgr/cli/, \
+	args.c cmd_list.c cmd_pool.c cmd_property.c cmd_recover.c cmd_revert.c cmd_snapshot.c \
+	cmd_tree.c cmd_undo.c cmd_volume.c common.c confirm.c help.c json.c main.c object.c \
+	out.c pack.c pool_info.c progress.c revert_report.c table.c text.c tree.c)
 LIB_SRC = $(BASE_SRC) $(DM_SRC) $(HOST_SRC) $(CATALOGUE_SRC) $(DRIVER_SRC) $(CORE_SRC)
 
 LIB_OBJ = $(LIB_SRC:%.c=$(B)/%.o)
@@ -91,6 +100,8 @@ $(B)/tests/guest/dm/switch_test: $(B)/tests/guest/dm/rig.o
 CLI_PARTS = $(addprefix $(B)/snapmgr/cli/, \
 	args.o json.o object.o pack.o table.o text.o tree.o)
 $(filter $(B)/tests/unit/cli_%,$(UNIT_TESTS)): $(CLI_PARTS)
+
+$(filter $(B)/tests/guest/shost/%,$(GUEST_C_TESTS)): $(B)/tests/guest/shost/lab.o
 
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
 	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)

@@ -7,6 +7,8 @@
 #ifndef SM_CORE_H
 #define SM_CORE_H
 
+#include <string.h>
+
 #include "base.h"
 #include "snapmgr/catalogue/catalogue.h"
 #include "snapmgr/catalogue/lock.h"
@@ -17,6 +19,8 @@
 struct snapmgr {
 	struct snapmgr_open_opts opts;
 	char recover_program[256];
+	snapmgr_report_fn *report; /* of a recovery that somebody asked for; else NULL */
+	void *report_data;
 };
 /* sm_warn() - tell the caller something that fails nothing. */
 void sm_warn(const struct snapmgr *sm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -262,13 +266,14 @@ int sm_garbage_drop(struct sm_pool *pool, struct snapmgr_err *err);
 /* ---- recover.c ---- */
 
 /* sm_recover_pending() - finish or undo the operations of the dead; cheap where there are none. */
-int sm_recover_pending(struct sm_pool *pool, snapmgr_report_fn *report, void *data,
-		       struct snapmgr_err *err);
+int sm_recover_pending(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_recover_ids() - delete kernel ids that were reserved and never committed. */
 int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err);
 
 /* ---- pool_start.c ---- */
 
+/* sm_pool_device() - the device with this dm UUID as one of the pool's objects; -ENOENT: it is none. */
+int sm_pool_device(struct sm_pool *pool, const char *dm_uuid, struct sm_vdev *ret);
 /* sm_pool_start() - map everything of a pool whose members are known; the caller has its lock. */
 int sm_pool_start(struct snapmgr *sm, struct sm_members *m, struct slock *lock, const char *rename,
 		  struct snapmgr_err *err);

@@ -105,7 +105,7 @@ static int open_locked(struct snapmgr *sm, struct seek *seek, struct sm_pool *re
 	if (r == 0)
 		r = open_catalogue(&seek->info, true, ret, err);
 	if (r == 0)
-		r = sm_recover_pending(ret, NULL, NULL, err);
+		r = sm_recover_pending(ret, err);
 	return r;
 }
 

@@ -138,7 +138,7 @@ static int bring_up(struct sm_pool *pool, struct sm_members *m, struct snapmgr_e
 	if (r == 0)
 		r = pool->b.driver->pin(&pool->b, false, err);
 	if (r == 0)
-		r = sm_recover_pending(pool, NULL, NULL, err);
+		r = sm_recover_pending(pool, err);
 	if (r == 0 && !space.read_only && !space.needs_check && !space.fail)
 		r = sm_recover_ids(pool, err);
 	if (r == 0)
@@ -184,7 +184,7 @@ struct down {
 };
 
 /* The device with this dm UUID as one of this pool's objects; -ENOENT where it is none of them. */
-static int object_device(struct sm_pool *pool, const char *dm_uuid, struct sm_vdev *ret)
+int sm_pool_device(struct sm_pool *pool, const char *dm_uuid, struct sm_vdev *ret)
 {
 	struct scat_snapshot s;
 	struct scat_volume v;
@@ -224,7 +224,7 @@ static int take_down(const char *name, const char *dm_uuid, uint32_t major, uint
 
 	(void)major;
 	(void)minor;
-	if (object_device(pool, dm_uuid, &dev) < 0)
+	if (sm_pool_device(pool, dm_uuid, &dev) < 0)
 		return 0;
 	(void)sm_copy_text(dev.dm.name, sizeof(dev.dm.name), name);
 	if (down->remove)

@@ -138,6 +138,9 @@ struct sm_driver {
 	/* Links appear once the backend is settled. */
 	int (*map)(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
 	int (*unmap)(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
+	/* A mapped device's name and link; its number and UUID stay. */
+	int (*rename)(struct sm_backend *b, const struct sm_vdev *from, const struct sm_vdev *to,
+		      struct snapmgr_err *err);
 	/* Mapped bytes of an active device. */
 	int (*used)(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret,
 		    struct snapmgr_err *err);

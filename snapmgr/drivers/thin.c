@@ -24,6 +24,7 @@ const struct sm_driver sm_driver_thin = {
 	.drop = thin_drop,
 	.map = thin_map,
 	.unmap = thin_unmap,
+	.rename = thin_rename,
 	.used = thin_used,
 	.snapshot = thin_snapshot,
 	.repoint = thin_repoint,

@@ -69,6 +69,21 @@ int thin_unmap(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err
 	return r;
 }
 
+int thin_rename(struct sm_backend *b, const struct sm_vdev *from, const struct sm_vdev *to,
+		struct snapmgr_err *err)
+{
+	int r = b->cookie.made ? 0 : sdm_cookie_make(&b->cookie, err);
+
+	if (r == 0)
+		r = sdm_link_announce(&to->dm, err);
+	if (r == 0)
+		r = sdm_rename(&from->dm, to->dm.name, &b->cookie, err);
+	if (r < 0)
+		return r;
+	(void)sdm_link_settle(&from->dm, true, NULL);
+	return sdm_link_settle(&to->dm, false, err);
+}
+
 int thin_used(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret, struct snapmgr_err *err)
 {
 	uint64_t sectors;

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snapmgr_capabilities(): read off the drivers' tables, never written down twice. */
+#include "snapmgr/core/core.h"
+
+static void describe(const struct sm_driver *driver, const char *pool, struct snapmgr_capability *ret)
+{
+	*ret = (struct snapmgr_capability){
+		.snapshot_support = driver->snapshot != NULL,
+		.revert_to_snapshot_support = driver->snapshot && driver->repoint,
+		.create_share_from_snapshot_support = driver->snapshot && driver->copy,
+		.in_place = driver->repoint != NULL,
+		.online = driver->repoint && driver->online,
+		.strategies = driver->strategies,
+	};
+	(void)sm_copy_text(ret->driver, sizeof(ret->driver), driver->name);
+	(void)sm_copy_text(ret->pool, sizeof(ret->pool), pool);
+}
+
+int snapmgr_capabilities(struct snapmgr *sm, const char *pool, snapmgr_capability_fn *visit, void *data,
+			 struct snapmgr_err *err)
+{
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	const struct sm_driver *driver;
+	struct snapmgr_capability cap;
+	int r = 0;
+
+	if (pool) {
+		r = sm_find(sm, pool, SM_WANT_POOL, false, &f, err);
+		if (r < 0)
+			return r;
+		describe(f.pool.b.driver, f.pool.row.name, &cap);
+		return visit(&cap, data);
+	}
+	for (size_t i = 0; r == 0 && (driver = sm_driver_at(i)); i++) {
+		describe(driver, "", &cap);
+		r = visit(&cap, data);
+	}
+	return r;
+}

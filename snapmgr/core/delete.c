@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snapmgr_delete(): volumes and snapshots go; their blocks are dropped after the commit. */
+#include <errno.h>
+#include <string.h>
+
+#include "snapmgr/core/core.h"
+
+struct del {
+	struct sm_found f;
+	const struct snapmgr_delete_opts *opts;
+	snapmgr_object_fn *visit;
+	void *data;
+	struct scat_snapshot *snapshots; /* owned; of a volume that goes with them */
+	size_t n;
+	struct snapmgr_err *err;
+};
+
+static int check_snapshot(struct del *d, const struct scat_snapshot *s)
+{
+	if (s->hold)
+		return sm_fail(d->err, SNAPMGR_HELD, EBUSY,
+			       "snapshot '%s/%s@%s' is held: 'snapmgr release %s/%s@%s' first", d->f.pool.row.name,
+			       s->volume_name, s->c.name, d->f.pool.row.name, s->volume_name, s->c.name);
+	return sm_snapshot_ready(&d->f.pool, s, d->err);
+}
+
+static int collect(const struct scat_snapshot *s, void *data)
+{
+	struct del *d = data;
+	struct scat_snapshot *v;
+	int r = check_snapshot(d, s);
+
+	if (r < 0)
+		return r;
+	v = realloc(d->snapshots, (d->n + 1) * sizeof(*v));
+	if (!v)
+		return sm_nomem(d->err);
+	d->snapshots = v;
+	d->snapshots[d->n++] = *s;
+	return 0;
+}
+
+static int has_snapshots(const struct del *d)
+{
+	return sm_fail(d->err, SNAPMGR_HAS_SNAPSHOTS, EBUSY,
+		       "volume '%s/%s' has snapshots: --recursive deletes them too, --keep-snapshots keeps them",
+		       d->f.pool.row.name, d->f.volume.c.name);
+}
+
+static int check_volume(struct del *d)
+{
+	struct scat_snapshot s;
+	int r = sm_volume_ready(&d->f.pool, &d->f.volume, true, d->err);
+
+	if (r < 0 || d->opts->keep_snapshots)
+		return r;
+	if (d->opts->recursive)
+		return scat_snapshot_each(d->f.pool.cat, d->f.volume.id, collect, d, d->err);
+	r = scat_snapshot_latest(d->f.pool.cat, d->f.volume.id, 0, &s, d->err);
+	if (r == -ENOENT)
+		return 0;
+	return r == 0 ? has_snapshots(d) : r;
+}
+
+/* Unmapped where it is mapped and nobody uses it. */
+static int take_down(struct del *d, const struct sm_vdev *dev)
+{
+	struct sm_claim claim = { .fd = -1 };
+	int r = sm_claim(&d->f.pool, dev, dev->dm.link, false, &claim, d->err);
+
+	sm_claim_drop(&claim);
+	return r == 0 && claim.mapped ? d->f.pool.b.driver->unmap(&d->f.pool.b, dev, d->err) : r;
+}
+
+static int take_undo_down(const struct scat_undo *u, void *data)
+{
+	struct del *d = data;
+	struct sm_vdev dev;
+
+	sm_undo_device(&d->f.pool, &d->f.volume, u, 0, &dev);
+	return take_down(d, &dev);
+}
+
+static int take_all_down(struct del *d)
+{
+	struct sm_vdev dev;
+	int r = 0;
+
+	for (size_t i = 0; i < d->n && r == 0; i++) {
+		sm_snapshot_device(&d->f.pool, &d->snapshots[i], &dev);
+		r = take_down(d, &dev);
+	}
+	if (r < 0 || d->f.has_snapshot)
+		return r;
+	r = scat_undo_each(d->f.pool.cat, d->f.volume.id, take_undo_down, d, d->err);
+	if (r < 0)
+		return r;
+	sm_volume_device(&d->f.pool, &d->f.volume, &dev);
+	return take_down(d, &dev);
+}
+
+static int drop_undos(struct del *d)
+{
+	struct scat *cat = d->f.pool.cat;
+	struct scat_undo u;
+	int r;
+
+	while ((r = scat_undo_nth(cat, d->f.volume.id, 0, &u, d->err)) == 0) {
+		r = scat_undo_delete(cat, u.id, d->err);
+		if (r == 0)
+			r = scat_garbage_add(cat, u.thin, d->err);
+		if (r < 0)
+			return r;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+static int delete_rows(struct del *d)
+{
+	struct scat *cat = d->f.pool.cat;
+	int r = 0;
+
+	/* The newest first: an older one is often the parent of those after it. */
+	for (size_t i = d->n; i > 0 && r == 0; i--) {
+		r = scat_snapshot_delete(cat, d->snapshots[i - 1].id, d->err);
+		if (r == 0)
+			r = scat_garbage_add(cat, d->snapshots[i - 1].c.thin, d->err);
+	}
+	if (r < 0 || d->f.has_snapshot)
+		return r;
+	r = drop_undos(d);
+	if (r == 0)
+		r = scat_volume_delete(cat, d->f.volume.id, d->err);
+	return r == 0 ? scat_garbage_add(cat, d->f.volume.c.thin, d->err) : r;
+}
+
+static int commit(struct del *d)
+{
+	int r = scat_begin(d->f.pool.cat, d->err);
+
+	if (r == 0)
+		r = delete_rows(d);
+	if (r == 0)
+		r = scat_commit(d->f.pool.cat, true, d->err);
+	scat_rollback(d->f.pool.cat);
+	return r;
+}
+
+static int show_all(struct del *d)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < d->n && r == 0; i++)
+		r = sm_visit_snapshot(&d->f.pool, &d->snapshots[i], d->visit, d->data, d->err);
+	if (r == 0 && !d->f.has_snapshot)
+		r = sm_visit_volume(&d->f.pool, &d->f.volume, d->visit, d->data, d->err);
+	return r;
+}
+
+static int run(struct del *d)
+{
+	int r = d->f.has_snapshot ? collect(&d->f.snapshot, d) : check_volume(d);
+
+	if (r == 0)
+		r = show_all(d);
+	if (r < 0 || d->opts->dry_run)
+		return r;
+	r = take_all_down(d);
+	if (r == 0)
+		r = commit(d);
+	if (r == 0)
+		(void)sm_garbage_drop(&d->f.pool, NULL); /* what stays is garbage still */
+	return r;
+}
+
+int snapmgr_delete(struct snapmgr *sm, const char *spec, const struct snapmgr_delete_opts *opts,
+		   snapmgr_object_fn *visit, void *data, struct snapmgr_err *err)
+{
+	SM_OPTS(struct snapmgr_delete_opts, o, opts);
+	struct del d = { .f.pool.lock = SLOCK_NONE, .opts = &o, .visit = visit, .data = data, .err = err };
+	int r;
+
+	if (o.recursive && o.keep_snapshots)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "--recursive and --keep-snapshots contradict each other");
+	r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT, true, &d.f, err);
+	if (r == 0)
+		r = run(&d);
+	free(d.snapshots);
+	if (d.f.pool.cat)
+		sm_pool_settle(&d.f.pool);
+	sm_found_close(&d.f);
+	return r;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * displace.h - one head displaced by another: what revert and undo have in common
+ *
+ * prepare (nobody uses the volume; its mounts taken away), displace (the switch and its commit),
+ * finish (unlock, wait for udev, mount again; on every path).
+ */
+#ifndef SM_DISPLACE_H
+#define SM_DISPLACE_H
+
+#include "snapmgr/core/core.h"
+
+struct sm_displace {
+	bool online, remount, force, no_undo;
+	struct sm_claim claim;
+	struct sm_head_change change;
+	struct shost_mounts mounts;
+	uint32_t old_thin; /* the displaced head */
+	uint64_t old_size_bytes;
+	int64_t old_parent;
+	struct scat_undo *swap; /* undo: the point that the head is swapped with; NULL: a revert */
+	bool kept;	    /* the displaced head is an undo point now */
+	int remount_result; /* of the mounts, after all else went well */
+};
+int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size_bytes, bool out_of_data,
+			bool dry_run, struct snapmgr_err *err);
+int sm_displace(struct sm_found *f, struct sm_displace *d, struct scat_operation *op,
+		struct snapmgr_err *err);
+void sm_displace_finish(struct sm_found *f, struct sm_displace *d);
+void sm_displace_release(struct sm_displace *d);
+static inline void auto_sm_displace_release(struct sm_displace *d)
+{
+	sm_displace_release(d);
+}
+/* sm_keep_object() - a snapmgr_object_fn that copies the object (without tags) to @data. */
+int sm_keep_object(const struct snapmgr_object *object, void *data);
+
+#endif

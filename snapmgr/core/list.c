@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snapmgr_list(), snapmgr_show(): readers, which wait for nobody. */
+#include <errno.h>
+
+#include "snapmgr/core/core.h"
+
+struct walk {
+	struct snapmgr *sm;
+	struct sm_pool *pool;
+	const struct snapmgr_list_opts *opts;
+	snapmgr_object_fn *visit;
+	void *data;
+	const struct scat_volume *volume;
+	int64_t newest; /* id of the volume's latest snapshot */
+	uint32_t back;
+	struct snapmgr_err *err;
+};
+
+static int visit_snapshot(const struct scat_snapshot *s, void *data)
+{
+	struct walk *w = data;
+	struct snapmgr_object o;
+	int r = sm_object_snapshot(w->pool, s, s->id == w->newest, &o, w->err);
+
+	return r < 0 ? r : sm_object_visit(w->pool, &o, w->visit, w->data, w->err);
+}
+
+static int visit_undo(const struct scat_undo *u, void *data)
+{
+	struct walk *w = data;
+	struct snapmgr_object o;
+	int r = sm_object_undo(w->pool, w->volume, u, w->back++, &o, w->err);
+
+	return r < 0 ? r : sm_object_visit(w->pool, &o, w->visit, w->data, w->err);
+}
+
+static int visit_volume(const struct scat_volume *v, void *data)
+{
+	struct walk *w = data;
+	struct scat_snapshot newest;
+	int r = sm_visit_volume(w->pool, v, w->visit, w->data, w->err);
+
+	if (r == 0) {
+		r = scat_snapshot_latest(w->pool->cat, v->id, 0, &newest, w->err);
+		w->newest = r == 0 ? newest.id : 0;
+		w->volume = v;
+		w->back = 0;
+		r = r == -ENOENT ? 0 : r;
+	}
+	if (r == 0)
+		r = scat_snapshot_each(w->pool->cat, v->id, visit_snapshot, w, w->err);
+	return r == 0 && w->opts->undo ? scat_undo_each(w->pool->cat, v->id, visit_undo, w, w->err) : r;
+}
+
+static int walk_pool(struct walk *w, const struct scat_volume *only)
+{
+	int r = scat_begin_read(w->pool->cat, w->err);
+
+	if (r == 0)
+		r = only ? visit_volume(only, w) : scat_volume_each(w->pool->cat, visit_volume, w, w->err);
+	w->newest = 0;
+	if (r == 0 && !only)
+		r = scat_snapshot_each(w->pool->cat, 0, visit_snapshot, w, w->err);
+	scat_rollback(w->pool->cat);
+	return r;
+}
+
+static int list_pool(const char *uuid, void *data)
+{
+	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	struct walk *w = data;
+	int r = sm_pool_open(w->sm, uuid, false, &pool, w->err);
+
+	w->pool = &pool;
+	return r == 0 ? walk_pool(w, NULL) : r;
+}
+
+int snapmgr_list(struct snapmgr *sm, const char *spec, const struct snapmgr_list_opts *opts,
+		 snapmgr_object_fn *visit, void *data, struct snapmgr_err *err)
+{
+	SM_OPTS(struct snapmgr_list_opts, o, opts);
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	struct walk w = { .sm = sm, .opts = &o, .visit = visit, .data = data, .err = err };
+	int r;
+
+	if (!spec)
+		return sm_pool_each(list_pool, &w, err);
+	r = sm_find(sm, spec, SM_WANT_POOL | SM_WANT_VOLUME, false, &f, err);
+	w.pool = &f.pool;
+	return r == 0 ? walk_pool(&w, f.has_volume ? &f.volume : NULL) : r;
+}
+
+int snapmgr_show(struct snapmgr *sm, const char *spec, snapmgr_object_fn *visit, void *data,
+		 struct snapmgr_err *err)
+{
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	struct snapmgr_object o;
+	int r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT | SM_WANT_UNDO, false, &f, err);
+
+	if (r < 0)
+		return r;
+	if (f.has_snapshot)
+		return sm_visit_snapshot(&f.pool, &f.snapshot, visit, data, err);
+	if (!f.has_undo)
+		return sm_visit_volume(&f.pool, &f.volume, visit, data, err);
+	r = sm_object_undo(&f.pool, &f.volume, &f.undo, f.undo_back, &o, err);
+	return r == 0 ? sm_object_visit(&f.pool, &o, visit, data, err) : r;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snapmgr_pool_check(): superblocks, thin metadata, catalogue, each by itself and against the others. */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "snapmgr/core/core.h"
+
+#define MAX_ID (1u << 24)
+
+struct check {
+	struct snapmgr *sm;
+	const struct snapmgr_pool_check_opts *opts;
+	struct sm_members m;
+	struct sm_pool pool;
+	unsigned int left; /* problems that were not repaired */
+	uint8_t *named, *present; /* a bit an id */
+	struct snapmgr_err *err;
+};
+
+static int find(struct check *c, bool repaired, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int find(struct check *c, bool repaired, const char *fmt, ...)
+{
+	char text[SNAPMGR_MESSAGE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	c->left += !repaired;
+	return c->opts->report ? c->opts->report(text, repaired, c->opts->data) : 0;
+}
+
+static bool bit(const uint8_t *bits, uint32_t i)
+{
+	return bits[i / 8] >> (i % 8) & 1;
+}
+
+static void set_bit(uint8_t *bits, uint32_t i)
+{
+	bits[i / 8] = (uint8_t)(bits[i / 8] | 1u << (i % 8));
+}
+
+/* ---- superblocks ---- */
+
+static int check_superblocks(struct check *c)
+{
+	bool rewrite = false;
+	int r = 0;
+
+	for (uint32_t i = 0; i < c->m.sb.n_members && r == 0; i++) {
+		bool old = c->m.generations[i] != c->m.sb.generation;
+
+		if (!c->m.paths[i][0] || (!c->m.bad_copy[i] && !old))
+			continue;
+		rewrite = true;
+		r = find(c, c->opts->repair, "superblock of '%s': %s", c->m.paths[i],
+			 c->m.bad_copy[i] ? "one of its two copies is damaged" : "older than that of the first member");
+	}
+	if (r == 0 && rewrite && c->opts->repair)
+		r = sm_members_write(&c->m, c->err);
+	return r;
+}
+
+/* ---- catalogue against kernel ---- */
+
+static int name_id(struct check *c, uint32_t id, const char *what)
+{
+	if (id >= c->pool.row.next_thin || id == 0)
+		return find(c, false, "%s has id %u, which was never handed out", what, id);
+	if (bit(c->named, id))
+		return find(c, false, "%s has id %u, which something else has, too", what, id);
+	set_bit(c->named, id);
+	return 0;
+}
+
+static int name_volume(const struct scat_volume *v, void *data)
+{
+	struct check *c = data;
+	struct sm_vdev dev;
+	uint64_t sectors;
+	uint32_t live;
+	int r = name_id(c, v->c.thin, v->c.name);
+
+	sm_volume_device(&c->pool, v, &dev);
+	if (r == 0 && sdm_thin_live_id(dev.dm.name, &live, &sectors, NULL) == 0 && live != v->c.thin)
+		r = find(c, false, "volume '%s' runs on id %u, the catalogue says %u: 'snapmgr recover'", v->c.name,
+			 live, v->c.thin);
+	return r;
+}
+
+static int name_snapshot(const struct scat_snapshot *s, void *data)
+{
+	return name_id(data, s->c.thin, s->c.name);
+}
+
+static int name_undo(const struct scat_undo *u, void *data)
+{
+	return name_id(data, u->thin, "an undo point");
+}
+
+static int name_garbage(uint32_t thin, void *data)
+{
+	struct check *c = data;
+
+	set_bit(c->named, thin % MAX_ID);
+	return 0;
+}
+
+static int see_id(uint32_t id, uint64_t mapped, uint64_t exclusive, void *data)
+{
+	struct check *c = data;
+
+	(void)mapped;
+	(void)exclusive;
+	if (id < MAX_ID)
+		set_bit(c->present, id);
+	return 0;
+}
+
+static int orphan(struct check *c, uint32_t id)
+{
+	int r = c->opts->repair ? c->pool.b.driver->drop(&c->pool.b, id, c->err) : 0;
+
+	return r < 0 ? r : find(c, c->opts->repair, "id %u is in the pool and nothing names it", id);
+}
+
+static int compare(struct check *c)
+{
+	int r = 0;
+
+	if (!bit(c->present, 0))
+		r = find(c, false, "id 0, which keeps the pool claimed, is missing");
+	for (uint32_t id = 1; id < MAX_ID && r == 0; id++) {
+		if (bit(c->present, id) && !bit(c->named, id))
+			r = orphan(c, id);
+		else if (!bit(c->present, id) && bit(c->named, id))
+			r = find(c, false, "id %u is named by the catalogue and not in the pool", id);
+	}
+	return r;
+}
+
+static int drop_missing_garbage(struct check *c)
+{
+	int r = sm_garbage_drop(&c->pool, c->err);
+
+	return r < 0 ? r : 0;
+}
+
+static int check_ids(struct check *c)
+{
+	int r = drop_missing_garbage(c); /* else each would be there, or not, by right */
+
+	if (r == 0)
+		r = scat_volume_each(c->pool.cat, name_volume, c, c->err);
+	if (r == 0)
+		r = scat_snapshot_each(c->pool.cat, -1, name_snapshot, c, c->err);
+	if (r == 0)
+		r = scat_undo_each(c->pool.cat, -1, name_undo, c, c->err);
+	if (r == 0)
+		r = scat_garbage_each(c->pool.cat, name_garbage, c, c->err);
+	if (r == 0)
+		r = c->pool.b.driver->ids(&c->pool.b, see_id, c, c->err);
+	return r == 0 ? compare(c) : r;
+}
+
+/* ---- both ways to it ---- */
+
+static int catalogue_finding(const char *line, void *data)
+{
+	return find(data, false, "catalogue: %s", line);
+}
+
+static int check_times(struct check *c)
+{
+	struct sm_space space;
+	int r = c->pool.b.driver->space(&c->pool.b, true, &space, c->err);
+
+	if (r < 0)
+		return r;
+	if (space.transaction_id != c->pool.row.transaction_id &&
+	    space.transaction_id != c->pool.row.next_transaction_id)
+		r = find(c, false, "the metadata is of transaction %llu, the catalogue of %llu",
+			 (unsigned long long)space.transaction_id,
+			 (unsigned long long)c->pool.row.transaction_id);
+	if (r == 0 && (space.needs_check || space.fail))
+		r = find(c, false, "the kernel found the metadata damaged");
+	return r;
+}
+
+static int check_active(struct check *c)
+{
+	char uuid[SNAPMGR_UUID_TEXT];
+	int r;
+
+	sm_uuid_text(&c->m.sb.pool_uuid, uuid);
+	r = sm_pool_open(c->sm, uuid, true, &c->pool, c->err);
+	if (r == 0)
+		r = scat_check(c->pool.cat, catalogue_finding, c, c->err);
+	if (r == 0)
+		r = check_times(c);
+	if (r == 0)
+		r = c->pool.b.driver->verify(&c->pool.b, true, c->opts->report, c->opts->data, c->err);
+	return r == 0 ? check_ids(c) : r;
+}
+
+static int open_inactive(struct check *c, const struct sm_layout *layout)
+{
+	struct sdm_info info;
+	int r = sm_region_map(&c->pool.b, SM_ROLE_CATALOGUE, &layout->catalogue, c->err);
+
+	if (r == 0)
+		r = sm_region_map(&c->pool.b, SM_ROLE_META, &layout->meta, c->err);
+	if (r == 0)
+		r = sdm_info(c->pool.b.roles[SM_ROLE_CATALOGUE].name, &info, c->err);
+	if (r < 0)
+		return r;
+	sm_node_path(&info, c->pool.node, sizeof(c->pool.node));
+	r = scat_open(c->pool.node, &c->pool.b.uuid, true, &c->pool.cat, c->err);
+	if (r == 0)
+		r = scat_check(c->pool.cat, catalogue_finding, c, c->err);
+	if (r == 0)
+		r = c->pool.b.driver->verify(&c->pool.b, false, c->opts->report, c->opts->data, c->err);
+	return r;
+}
+
+/* Only catalogue and metadata are mapped for it, and unmapped again. */
+static int check_inactive(struct check *c)
+{
+	AUTO(sm_layout_release) struct sm_layout layout = { 0 };
+	const struct sm_driver *driver;
+	char uuid[SNAPMGR_UUID_TEXT];
+	int r = sm_members_complete(&c->m, c->err);
+
+	sm_uuid_text(&c->m.sb.pool_uuid, uuid);
+	if (r == 0)
+		r = sm_driver_find(c->m.sb.driver, &driver, c->err);
+	if (r == 0)
+		r = sm_members_layout(&c->m, &layout, c->err);
+	if (r == 0)
+		r = slock_take(uuid, c->sm->opts.wait_ms, &c->pool.lock, c->err);
+	if (r < 0)
+		return r;
+	sm_backend_init(&c->pool.b, driver, &c->m.sb.pool_uuid, c->m.sb.pool_name, c->m.sb.chunk_sectors,
+			c->m.sb.block_bytes);
+	r = open_inactive(c, &layout);
+	scat_close(c->pool.cat);
+	c->pool.cat = NULL;
+	(void)sm_region_unmap(&c->pool.b, SM_ROLE_META, NULL);
+	(void)sm_region_unmap(&c->pool.b, SM_ROLE_CATALOGUE, NULL);
+	return r;
+}
+
+static int run(struct check *c, const char *name)
+{
+	bool active;
+	int r = sm_members_find(name, &c->m, c->err);
+
+	if (r == 0)
+		r = sm_pool_is_active(&c->m.sb.pool_uuid, &active, c->err);
+	if (r == 0)
+		r = check_superblocks(c);
+	if (r < 0)
+		return r;
+	return active ? check_active(c) : check_inactive(c);
+}
+
+int snapmgr_pool_check(struct snapmgr *sm, const char *name, const struct snapmgr_pool_check_opts *opts,
+		       struct snapmgr_err *err)
+{
+	SM_OPTS(struct snapmgr_pool_check_opts, o, opts);
+	struct check c = { .sm = sm, .opts = &o, .pool = { .sm = sm, .lock = SLOCK_NONE }, .err = err };
+	int r = sdm_init(err);
+
+	c.named = calloc(MAX_ID / 8, 1);
+	c.present = calloc(MAX_ID / 8, 1);
+	if (r == 0)
+		r = c.named && c.present ? run(&c, name) : sm_nomem(err);
+	if (r == 0 && c.left)
+		r = sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN, "pool '%s' has %u problem%s", name, c.left,
+			    c.left == 1 ? "" : "s");
+	sm_pool_close(&c.pool);
+	sm_members_release(&c.m);
+	free(c.named);
+	free(c.present);
+	return r;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snapmgr_pool_list(), snapmgr_pool_show() */
+#include <errno.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "snapmgr/core/core.h"
+
+#define UNKNOWN UINT64_MAX
+
+struct show {
+	struct snapmgr *sm;
+	snapmgr_pool_fn *visit;
+	void *data;
+	struct snapmgr_err *err;
+};
+
+static const char *state_of(const struct sm_members *m, bool active)
+{
+	struct sm_uuid id;
+	char host[65];
+
+	shost_machine(&id, host);
+	if (active)
+		return "active";
+	if (m->n_missing)
+		return "incomplete";
+	if (m->sb.flags & SSB_FLAG_EXPORTED)
+		return "exported";
+	return sm_uuid_equal(&id, &m->sb.host_id) ? "inactive" : "foreign";
+}
+
+static const char *mode_of(const struct sm_space *s)
+{
+	if (s->fail)
+		return "fail";
+	if (s->needs_check)
+		return "needs_check";
+	if (s->read_only)
+		return "ro";
+	return s->out_of_data ? "out_of_data_space" : "rw";
+}
+
+static int fill_active(struct show *show, const char *uuid, struct snapmgr_pool *p)
+{
+	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	struct scat_counts counts;
+	struct sm_space space;
+	int r = sm_pool_open(show->sm, uuid, false, &pool, show->err);
+
+	if (r == 0)
+		r = pool.b.driver->space(&pool.b, false, &space, show->err);
+	if (r == 0)
+		r = scat_counts(pool.cat, &counts, show->err);
+	if (r < 0)
+		return r;
+	(void)sm_copy_text(p->mode, sizeof(p->mode), mode_of(&space));
+	p->size_bytes = space.data_bytes;
+	p->used_bytes = space.data_used_bytes;
+	p->meta_bytes = space.meta_bytes;
+	p->meta_used_bytes = space.meta_used_bytes;
+	p->transaction_id = space.transaction_id;
+	p->volumes = counts.volumes;
+	p->snapshots = counts.snapshots;
+	p->garbage = counts.garbage;
+	p->virtual_bytes = counts.virtual_bytes;
+	return 0;
+}
+
+static void fill_members(const struct sm_members *m, struct snapmgr_member *v)
+{
+	for (uint32_t i = 0; i < m->sb.n_members; i++) {
+		(void)sm_copy_text(v[i].device, sizeof(v[i].device), m->paths[i]);
+		sm_uuid_text(&m->sb.members[i].uuid, v[i].uuid);
+		v[i].size_bytes = m->sb.members[i].size_bytes;
+		v[i].missing = !m->paths[i][0];
+		v[i].meta_only = m->sb.members[i].role == SSB_ROLE_META;
+		v[i].bad_copy = m->bad_copy[i];
+	}
+}
+
+static void fill(const struct sm_members *m, struct snapmgr_pool *p)
+{
+	const struct ssb *sb = &m->sb;
+
+	*p = (struct snapmgr_pool){
+		.size_bytes = ssb_kind_sectors(sb, SSB_DATA) * SM_SECTOR,
+		.used_bytes = UNKNOWN,
+		.meta_bytes = ssb_kind_sectors(sb, SSB_META) * SM_SECTOR,
+		.meta_used_bytes = UNKNOWN,
+		.catalogue_bytes = ssb_kind_sectors(sb, SSB_CATALOGUE) * SM_SECTOR,
+		.reclaimable_bytes = UNKNOWN,
+		.virtual_bytes = UNKNOWN,
+		.chunk_bytes = (uint64_t)sb->chunk_sectors * SM_SECTOR,
+		.block_bytes = sb->block_bytes,
+		.volumes = UNKNOWN,
+		.snapshots = UNKNOWN,
+		.garbage = UNKNOWN,
+		.transaction_id = UNKNOWN,
+		.created_at_us = sb->created_at_us,
+		.n_members = sb->n_members,
+	};
+	(void)sm_copy_text(p->name, sizeof(p->name), sb->pool_name);
+	(void)sm_copy_text(p->driver, sizeof(p->driver), sb->driver);
+	(void)sm_copy_text(p->host, sizeof(p->host), sb->host);
+	sm_uuid_text(&sb->pool_uuid, p->uuid);
+}
+
+static int show_members(struct sm_members *m, void *data)
+{
+	AUTO(free) struct snapmgr_member *members = calloc(m->sb.n_members, sizeof(*members));
+	struct show *show = data;
+	struct snapmgr_pool p;
+	bool active;
+	int r;
+
+	if (!members)
+		return sm_nomem(show->err);
+	fill(m, &p);
+	fill_members(m, members);
+	p.members = members;
+	r = sm_pool_is_active(&m->sb.pool_uuid, &active, show->err);
+	if (r == 0 && active)
+		r = fill_active(show, p.uuid, &p);
+	if (r < 0)
+		return r;
+	(void)sm_copy_text(p.state, sizeof(p.state), state_of(m, active));
+	return show->visit(&p, show->data);
+}
+
+int snapmgr_pool_list(struct snapmgr *sm, snapmgr_pool_fn *visit, void *data, struct snapmgr_err *err)
+{
+	struct show show = { sm, visit, data, err };
+	int r = sdm_init(err);
+
+	return r == 0 ? sm_members_scan(show_members, &show, err) : r;
+}
+
+int snapmgr_pool_show(struct snapmgr *sm, const char *pool, snapmgr_pool_fn *visit, void *data,
+		      struct snapmgr_err *err)
+{
+	AUTO(sm_members_release) struct sm_members m = { 0 };
+	struct show show = { sm, visit, data, err };
+	struct sm_spec spec;
+	int r = sm_spec_parse(pool, &spec, err);
+
+	if (r == 0 && spec.volume[0])
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' does not name a pool", pool);
+	if (r == 0)
+		r = sdm_init(err);
+	if (r == 0)
+		r = sm_members_find(pool, &m, err);
+	return r == 0 ? show_members(&m, &show) : r;
+}

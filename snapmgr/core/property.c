@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snapmgr_set(), snapmgr_hold(): what an admin may say of an object. */
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "snapmgr/core/core.h"
+
+#define UNDO_KEEP_MAX 64
+
+static int parse_bool(const char *key, const char *value, bool *ret, struct snapmgr_err *err)
+{
+	static const char *const yes[] = { "on", "true", "yes", "1" }, *const no[] = { "off", "false", "no", "0" };
+
+	for (size_t i = 0; i < SM_ARRAY(yes); i++) {
+		if (strcasecmp(value, yes[i]) == 0 || strcasecmp(value, no[i]) == 0) {
+			*ret = strcasecmp(value, yes[i]) == 0;
+			return 0;
+		}
+	}
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL, "property '%s' is 'on' or 'off', not '%.40s'", key, value);
+}
+
+static int parse_keep(const char *value, uint32_t *ret, struct snapmgr_err *err)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (*value < '0' || *value > '9' || *end || n > UNDO_KEEP_MAX)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "undo_keep is a number from 0 to %d, not '%.40s'",
+			       UNDO_KEEP_MAX, value);
+	*ret = (uint32_t)n;
+	return 0;
+}
+
+static int set_text(const char *key, const char *value, struct scat_common *c, struct snapmgr_err *err)
+{
+	int r;
+
+	if (strcmp(key, "label") == 0) {
+		r = sm_check_texts(NULL, value, NULL, NULL, 0, err);
+		return r == 0 ? sm_copy_text(c->label, sizeof(c->label), value) : r;
+	}
+	if (strcmp(key, "description") == 0) {
+		r = sm_check_texts(NULL, NULL, value, NULL, 0, err);
+		return r == 0 ? sm_copy_text(c->description, sizeof(c->description), value) : r;
+	}
+	if (strcmp(key, "project") == 0) {
+		r = sm_check_texts(value, NULL, NULL, NULL, 0, err);
+		return r == 0 ? sm_copy_text(c->project, sizeof(c->project), value) : r;
+	}
+	return -ENOMSG;
+}
+
+static int set_volume(struct scat_volume *v, const char *key, const char *value, struct snapmgr_err *err)
+{
+	int r = set_text(key, value, &v->c, err);
+
+	if (r != -ENOMSG)
+		return r;
+	if (strcmp(key, "undo_keep") == 0)
+		return parse_keep(value, &v->undo_keep, err);
+	if (strcmp(key, "guest") == 0)
+		return parse_bool(key, value, &v->guest, err);
+	if (strcmp(key, "autostart") == 0)
+		return parse_bool(key, value, &v->autostart, err);
+	if (strcmp(key, "revert_to_snapshot_support") == 0)
+		return parse_bool(key, value, &v->revert_support, err);
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+		       "a volume has no property '%.40s': it has label, description, project, undo_keep, guest, autostart, "
+		       "revert_to_snapshot_support and tag:KEY",
+		       key);
+}
+
+static int set_snapshot(struct scat_snapshot *s, const char *key, const char *value, struct snapmgr_err *err)
+{
+	int r = set_text(key, value, &s->c, err);
+
+	if (r != -ENOMSG)
+		return r;
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+		       "a snapshot has no property '%.40s': it has label, description, project and tag:KEY", key);
+}
+
+static int set_tag(struct sm_found *f, const char *key, const char *value, struct snapmgr_err *err)
+{
+	struct snapmgr_tag tag = { 0 };
+	int r = sm_copy_text(tag.key, sizeof(tag.key), key);
+
+	if (r == 0)
+		r = sm_copy_text(tag.value, sizeof(tag.value), value);
+	if (r < 0)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "a tag's key and value have at most %d bytes each",
+			       SNAPMGR_LABEL_MAX);
+	r = sm_check_texts(NULL, NULL, NULL, &tag, 1, err);
+	if (r < 0)
+		return r;
+	return scat_tag_set(f->pool.cat, f->has_snapshot ? &f->snapshot.c.uuid : &f->volume.c.uuid, key, value, err);
+}
+
+static int write_property(struct sm_found *f, const char *key, const char *value, struct snapmgr_err *err)
+{
+	int r = scat_begin(f->pool.cat, err);
+
+	if (r < 0)
+		return r;
+	if (strncmp(key, "tag:", 4) == 0) {
+		r = set_tag(f, key + 4, value, err);
+	} else if (f->has_snapshot) {
+		r = set_snapshot(&f->snapshot, key, value, err);
+		if (r == 0)
+			r = scat_snapshot_update(f->pool.cat, &f->snapshot, err);
+	} else {
+		r = set_volume(&f->volume, key, value, err);
+		if (r == 0)
+			r = scat_volume_update(f->pool.cat, &f->volume, err);
+	}
+	if (r == 0)
+		r = scat_commit(f->pool.cat, true, err);
+	scat_rollback(f->pool.cat);
+	return r;
+}
+
+/* The udev flags of a device are those of its activation: another audience wants a new one. */
+static int check_guest(struct sm_found *f, const char *key, struct snapmgr_err *err)
+{
+	struct sdm_info info;
+	struct sm_vdev dev;
+	int r;
+
+	if (strcmp(key, "guest") != 0 || !f->has_volume || f->has_snapshot)
+		return 0;
+	sm_volume_device(&f->pool, &f->volume, &dev);
+	r = sdm_info(dev.dm.name, &info, err);
+	if (r < 0 || !info.exists)
+		return r;
+	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "property 'guest' cannot change while '%s' is active: deactivate it first",
+		       dev.dm.link);
+}
+
+int snapmgr_set(struct snapmgr *sm, const char *spec, const char *key, const char *value,
+		struct snapmgr_err *err)
+{
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	int r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT, true, &f, err);
+
+	if (r == 0)
+		r = check_guest(&f, key, err);
+	return r == 0 ? write_property(&f, key, value, err) : r;
+}
+
+int snapmgr_hold(struct snapmgr *sm, const char *spec, bool hold, struct snapmgr_err *err)
+{
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	int r = sm_find(sm, spec, SM_WANT_SNAPSHOT, true, &f, err);
+
+	if (r < 0 || f.snapshot.hold == hold)
+		return r;
+	f.snapshot.hold = hold;
+	r = scat_begin(f.pool.cat, err);
+	if (r == 0)
+		r = scat_snapshot_update(f.pool.cat, &f.snapshot, err);
+	if (r == 0)
+		r = scat_commit(f.pool.cat, true, err);
+	scat_rollback(f.pool.cat);
+	return r;
+}

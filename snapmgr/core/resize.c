@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snapmgr_resize(): a volume's size, under the running device. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "snapmgr/core/core.h"
+
+static int check_shrink(const struct sm_found *f, uint64_t bytes, const struct snapmgr_resize_opts *o,
+			struct snapmgr_err *err)
+{
+	if (bytes >= f->volume.c.size_bytes || o->shrink)
+		return 0;
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+		       "'%s/%s' has %" PRIu64 " bytes; what lies beyond %" PRIu64 " would be cut off: --shrink does it",
+		       f->pool.row.name, f->volume.c.name, f->volume.c.size_bytes, bytes);
+}
+
+/* Growing takes nothing from anybody: a mounted filesystem stays, and grows afterwards. */
+static int claim_for(struct sm_found *f, uint64_t bytes, const struct snapmgr_resize_opts *o,
+		     struct sm_claim *claim, struct snapmgr_err *err)
+{
+	char spec[2 * SNAPMGR_NAME_MAX + 2];
+	struct sm_vdev dev;
+	int r;
+
+	(void)snprintf(spec, sizeof(spec), "%s/%s", f->pool.row.name, f->volume.c.name);
+	sm_volume_device(&f->pool, &f->volume, &dev);
+	if (bytes < f->volume.c.size_bytes)
+		return sm_claim(&f->pool, &dev, spec, o->online, claim, err);
+	r = sdm_info(dev.dm.name, &claim->info, err);
+	claim->mapped = r == 0 && claim->info.exists;
+	return r;
+}
+
+static int change_size(struct sm_found *f, uint64_t bytes, const struct snapmgr_resize_opts *o,
+		       struct snapmgr_err *err)
+{
+	AUTO(sm_claim_drop) struct sm_claim claim = { .fd = -1 };
+	struct sm_head_change change = {
+		.verb = "resize",
+		.volume = &f->volume,
+		.thin = f->volume.c.thin,
+		.size_bytes = bytes,
+		.parent = f->volume.c.parent,
+	};
+	struct scat_operation op;
+	int r = claim_for(f, bytes, o, &claim, err);
+
+	if (r == 0)
+		r = sm_op_begin(&f->pool, "resize", &f->volume,
+				bytes < f->volume.c.size_bytes ? SCAT_SHRINKING : SCAT_EXTENDING, NULL, 0, &op, err);
+	if (r < 0)
+		return r;
+	r = sm_head_switch(&f->pool, &change, &claim, &op, err);
+	if (r < 0)
+		sm_op_abort(&f->pool, &op, &f->volume, NULL);
+	sm_claim_drop(&claim);
+	sm_pool_unlock(&f->pool);
+	sm_head_settle(&f->pool, &change);
+	return r;
+}
+
+int snapmgr_resize(struct snapmgr *sm, const char *spec, uint64_t size_bytes,
+		   const struct snapmgr_resize_opts *opts, snapmgr_object_fn *visit, void *data,
+		   struct snapmgr_err *err)
+{
+	SM_OPTS(struct snapmgr_resize_opts, o, opts);
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	int r = sm_find(sm, spec, SM_WANT_VOLUME, true, &f, err);
+
+	if (r == 0)
+		r = sm_check_size(&f.pool, size_bytes, err);
+	if (r == 0)
+		r = sm_volume_ready(&f.pool, &f.volume, false, err);
+	if (r == 0)
+		r = check_shrink(&f, size_bytes, &o, err);
+	if (r == 0 && size_bytes != f.volume.c.size_bytes)
+		r = change_size(&f, size_bytes, &o, err);
+	sm_pool_unlock(&f.pool);
+	return r == 0 ? sm_visit_volume(&f.pool, &f.volume, visit, data, err) : r;
+}

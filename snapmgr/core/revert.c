@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snapmgr_revert(): a volume reads as one of its snapshots again, in place. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "snapmgr/core/core.h"
+#include "snapmgr/core/displace.h"
+#include "snapmgr/core/strategy.h"
+
+static int check_target(struct sm_found *f, const char *target, struct snapmgr_err *err)
+{
+	struct sm_uuid uuid;
+	const char *slash;
+
+	if (!target)
+		return 0;
+	if (sm_uuid_parse(target, &uuid) ? sm_uuid_equal(&uuid, &f->volume.c.uuid) :
+					   (slash = strchr(target, '/'),
+					    strcmp(slash ? slash + 1 : target, f->volume.c.name) == 0 &&
+						    (!slash || strncmp(target, f->pool.row.name,
+								       (size_t)(slash - target)) == 0)))
+		return 0;
+	return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+		       "'%.80s' is not the volume that '%s/%s@%s' was taken of: reverting another volume is a copy",
+		       target, f->pool.row.name, f->volume.c.name, f->snapshot.c.name);
+}
+
+static int check_latest(struct sm_found *f, struct snapmgr_err *err)
+{
+	struct scat_snapshot newest;
+	int r = scat_snapshot_latest(f->pool.cat, f->volume.id, 0, &newest, err);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (newest.id == f->snapshot.id)
+		return 0;
+	return sm_fail(err, SNAPMGR_NOT_LATEST, ESTALE,
+		       "'%s/%s@%s' is not the latest snapshot of its volume: '@%s' is", f->pool.row.name,
+		       f->volume.c.name, f->snapshot.c.name, newest.c.name);
+}
+
+static int check(struct sm_found *f, const struct snapmgr_revert_opts *o, struct snapmgr_err *err)
+{
+	int r;
+
+	if (!f->has_volume)
+		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
+			       "the volume of snapshot '%s' is gone: 'snapmgr clone' makes a new one of it",
+			       f->snapshot.c.name);
+	if (!f->volume.revert_support)
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			       "volume '%s/%s' was made without support for reverts (property "
+			       "revert_to_snapshot_support)",
+			       f->pool.row.name, f->volume.c.name);
+	r = check_target(f, o->target, err);
+	if (r == 0)
+		r = sm_volume_ready(&f->pool, &f->volume, true, err);
+	if (r == 0)
+		r = sm_snapshot_ready(&f->pool, &f->snapshot, err);
+	return r == 0 && o->latest_only ? check_latest(f, err) : r;
+}
+
+static int tell(struct sm_found *f, const struct sm_strategy *strategy, struct snapmgr_revert_result *ret,
+		struct snapmgr_err *err)
+{
+	int r;
+
+	if (!ret)
+		return 0;
+	r = sm_object_volume(&f->pool, &f->volume, &ret->volume, err);
+	if (r == 0)
+		r = sm_visit_snapshot(&f->pool, &f->snapshot, sm_keep_object, &ret->snapshot, err);
+	(void)sm_copy_text(ret->strategy, sizeof(ret->strategy), strategy->name);
+	(void)sm_copy_text(ret->reason, sizeof(ret->reason), strategy->reason);
+	ret->move_bytes = strategy->move_bytes;
+	ret->in_place = strategy->in_place;
+	return r;
+}
+
+static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *err)
+{
+	struct sm_copy_source source;
+	struct scat_operation op;
+	uint32_t id;
+	int r = sm_op_begin(&f->pool, "revert", &f->volume, SCAT_REVERTING, &f->snapshot, SCAT_RESTORING, &op,
+			    err);
+
+	if (r < 0)
+		return r;
+	sm_copy_source(f, &source);
+	r = sm_id_make(&f->pool, sm_make_copy, &source, &id, err);
+	if (r == 0) {
+		d->change.verb = "revert";
+		d->change.snapshot = &f->snapshot;
+		d->change.thin = id;
+		d->change.size_bytes = f->snapshot.c.size_bytes;
+		d->change.parent = f->snapshot.id;
+		r = sm_displace(f, d, &op, err);
+		if (r < 0 && r != -EIO)
+			(void)f->pool.b.driver->drop(&f->pool.b, id, NULL); /* keep the first error */
+	}
+	if (r < 0)
+		sm_op_abort(&f->pool, &op, &f->volume, &f->snapshot);
+	return r;
+}
+
+int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_revert_opts *opts,
+		   struct snapmgr_revert_result *ret, struct snapmgr_err *err)
+{
+	SM_OPTS(struct snapmgr_revert_opts, o, opts);
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	AUTO(sm_displace_release) struct sm_displace d = { .online = o.online,
+							   .remount = o.remount,
+							   .force = o.force,
+							   .no_undo = o.no_undo,
+							   .claim.fd = -1 };
+	const uint64_t start_ns = sm_monotonic_ns();
+	struct sm_strategy strategy;
+	struct sm_space space;
+	int r = sm_params_check(o.params, o.n_params, err);
+
+	if (r == 0)
+		r = sm_find(sm, spec, SM_WANT_SNAPSHOT, true, &f, err);
+	if (r == 0)
+		r = check(&f, &o, err);
+	if (r == 0)
+		r = sm_strategy_choose(f.pool.b.driver, o.strategy, &strategy, err);
+	if (r == 0)
+		r = sm_space_for(&f.pool, "revert", &space, err);
+	if (r == 0)
+		r = sm_displace_prepare(&f, &d, f.snapshot.c.size_bytes, space.out_of_data, o.dry_run, err);
+	if (r == 0 && !o.dry_run)
+		r = do_revert(&f, &d, err);
+	sm_displace_finish(&f, &d);
+	if (r == 0)
+		r = tell(&f, &strategy, ret, err);
+	if (r == 0 && ret) {
+		ret->undo = d.kept;
+		ret->suspended_us = d.change.suspended_ns / 1000;
+		ret->elapsed_us = (sm_monotonic_ns() - start_ns) / 1000;
+	}
+	return r == 0 ? d.remount_result : r;
+}

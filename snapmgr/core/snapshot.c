@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snapmgr_snapshot(): one or several, all at one instant. */
+#include <errno.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "snapmgr/core/core.h"
+
+struct item { /* one snapshot that is wanted */
+	struct scat_volume volume;
+	struct scat_snapshot snapshot;
+	struct sm_vdev dev;
+	dev_t devno;
+	bool active;
+};
+struct work {
+	struct sm_pool pool;
+	const struct snapmgr_snapshot_opts *opts;
+	struct item *items; /* owned */
+	struct sm_snap_item *kernel; /* owned; the driver's view of them */
+	size_t n;
+};
+
+static void work_release(struct work *w)
+{
+	sm_pool_close(&w->pool);
+	free(w->items);
+	free(w->kernel);
+}
+static inline void auto_work_release(struct work *w)
+{
+	work_release(w);
+}
+
+static int find_volume(struct work *w, const struct sm_spec *spec, struct item *item, struct snapmgr_err *err)
+{
+	struct sm_uuid uuid;
+	int r = sm_uuid_parse(spec->volume, &uuid) ?
+			scat_volume_by_uuid(w->pool.cat, &uuid, &item->volume, err) :
+			scat_volume_by_name(w->pool.cat, spec->volume, &item->volume, err);
+
+	if (r == -ENOENT)
+		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "pool '%s' has no volume '%s'", w->pool.row.name,
+			       spec->volume);
+	return r == 0 ? sm_volume_ready(&w->pool, &item->volume, false, err) : r;
+}
+
+static int check_new(struct work *w, const char *name, struct item *item, struct snapmgr_err *err)
+{
+	struct scat_snapshot s;
+	int r;
+
+	for (size_t i = 0; &w->items[i] != item; i++) {
+		if (w->items[i].volume.id == item->volume.id)
+			return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+				       "volume '%s' is named twice: one instant makes one snapshot of each",
+				       item->volume.c.name);
+	}
+	r = scat_snapshot_by_name(w->pool.cat, item->volume.id, name, &s, err);
+	if (r == 0)
+		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "volume '%s/%s' has a snapshot '%s' already",
+			       w->pool.row.name, item->volume.c.name, name);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int look_at_device(struct work *w, struct item *item, struct snapmgr_err *err)
+{
+	struct sdm_info info;
+	int r;
+
+	sm_volume_device(&w->pool, &item->volume, &item->dev);
+	r = sdm_info(item->dev.dm.name, &info, err);
+	if (r < 0)
+		return r;
+	item->active = info.exists;
+	item->devno = makedev(info.major, info.minor);
+	if (!item->active || w->pool.b.driver->used(&w->pool.b, &item->dev, &item->snapshot.used_bytes, NULL) < 0)
+		item->snapshot.used_bytes = UINT64_MAX;
+	return 0;
+}
+
+static void describe(struct work *w, const char *name, struct item *item)
+{
+	const struct snapmgr_snapshot_opts *o = w->opts;
+	struct scat_common *c = &item->snapshot.c;
+
+	*c = item->volume.c; /* project, size, parent, state */
+	sm_uuid_make(&c->uuid);
+	(void)sm_copy_text(c->name, sizeof(c->name), name);
+	(void)sm_copy_text(c->label, sizeof(c->label), o->label ? o->label : "");
+	(void)sm_copy_text(c->description, sizeof(c->description), o->description ? o->description : "");
+	(void)sm_copy_text(item->snapshot.volume_name, sizeof(item->snapshot.volume_name), item->volume.c.name);
+	item->snapshot.volume = item->volume.id;
+}
+
+static int add_item(struct work *w, const char *text, struct item *item, struct snapmgr_err *err)
+{
+	struct sm_spec spec;
+	int r = sm_spec_parse(text, &spec, err);
+
+	if (r < 0)
+		return r;
+	if (!spec.snapshot[0])
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' does not name a snapshot (pool/vol@snap)", text);
+	r = sm_name_check("snapshot name", spec.snapshot, err);
+	if (r == 0)
+		r = sm_same_pool(&w->pool, spec.pool, err);
+	if (r == 0)
+		r = find_volume(w, &spec, item, err);
+	if (r == 0)
+		r = check_new(w, spec.snapshot, item, err);
+	if (r == 0)
+		r = look_at_device(w, item, err);
+	if (r == 0)
+		describe(w, spec.snapshot, item);
+	return r;
+}
+
+static int collect(struct work *w, struct snapmgr *sm, const char *const *specs, size_t n,
+		   struct snapmgr_err *err)
+{
+	struct sm_spec first;
+	int r = sm_spec_parse(specs[0], &first, err);
+
+	if (r < 0)
+		return r;
+	w->items = calloc(n, sizeof(*w->items));
+	w->kernel = calloc(n, sizeof(*w->kernel));
+	if (!w->items || !w->kernel)
+		return sm_nomem(err);
+	r = sm_pool_open(sm, first.pool, true, &w->pool, err);
+	for (size_t i = 0; i < n && r == 0; i++, w->n++)
+		r = add_item(w, specs[i], &w->items[i], err);
+	return r;
+}
+
+/* Filesystems frozen by their mount points, so that no suspend can wait for another volume's. */
+static int freeze(struct work *w, struct shost_freeze *ret, struct snapmgr_err *err)
+{
+	AUTO(free) dev_t *devices = calloc(w->n, sizeof(*devices));
+	size_t n = 0;
+	int r;
+
+	if (!devices)
+		return sm_nomem(err);
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->items[i].active)
+			devices[n++] = w->items[i].devno;
+	}
+	r = n ? shost_freeze(devices, n, ret, err) : 0;
+	if (r < 0)
+		return r;
+	for (size_t i = 0, k = 0; i < w->n; i++) {
+		if (w->items[i].active)
+			w->kernel[i].frozen = ret->has_fs[k++];
+	}
+	return 0;
+}
+
+/* Ids that a dead process made and never committed lie where ours come next. */
+static int clear_ids(struct work *w, struct snapmgr_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < w->n && r == 0; i++) {
+		r = scat_thin_named(w->pool.cat, w->kernel[i].new_id, err);
+		if (r > 0)
+			return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
+				       "pool '%s' is about to hand out id %u a second time: run 'snapmgr pool check %s'",
+				       w->pool.row.name, w->kernel[i].new_id, w->pool.row.name);
+		if (r == 0)
+			r = w->pool.b.driver->drop(&w->pool.b, w->kernel[i].new_id, err);
+	}
+	return r;
+}
+
+static int take(struct work *w, struct snapmgr_err *err)
+{
+	const struct sm_switch_opts opts = {
+		.claim_fd = -1,
+		.lock_fd = w->pool.lock.fd,
+		.recover_program = w->pool.sm->opts.recover_program,
+		.suspended_ns = w->opts->suspended_ns,
+	};
+	const struct sm_driver *driver = w->pool.b.driver;
+	struct shost_freeze frozen = { 0 };
+	int r = sm_id_reserve(&w->pool, (uint32_t)w->n, err);
+
+	for (size_t i = 0; i < w->n && r == 0; i++) {
+		w->kernel[i].volume = &w->items[i].dev;
+		w->kernel[i].active = w->items[i].active;
+		w->kernel[i].new_id = w->pool.row.next_thin++;
+		w->items[i].snapshot.c.thin = w->kernel[i].new_id;
+	}
+	for (int tries = 0; r == 0; tries++) {
+		r = freeze(w, &frozen, err);
+		if (r == 0)
+			r = driver->snapshot(&w->pool.b, w->kernel, w->n, frozen.fds, frozen.n, &opts, err);
+		shost_thaw(&frozen);
+		if (r != -EEXIST || tries > 0)
+			break;
+		r = clear_ids(w, err);
+	}
+	return r;
+}
+
+/* The kernel's order is the order of sequence numbers, whatever the clock says. */
+static int write_item(struct work *w, struct item *item, struct snapmgr_err *err)
+{
+	struct scat_volume *v = &item->volume;
+	struct scat_snapshot *s = &item->snapshot;
+	int r;
+
+	s->sequence = ++v->sequence;
+	s->c.created_at_us = v->last_snapshot_at_us = sm_next_time(v->last_snapshot_at_us);
+	s->c.state = v->c.state = SCAT_AVAILABLE;
+	r = scat_snapshot_insert(w->pool.cat, s, err);
+	if (r == 0)
+		r = sm_set_tags(&w->pool, &s->c.uuid, w->opts->tags, w->opts->n_tags, err);
+	if (r < 0)
+		return r;
+	v->c.parent = s->id; /* the head descends from it now */
+	return scat_volume_update(w->pool.cat, v, err);
+}
+
+static int commit(struct work *w, const struct scat_operation *op, struct snapmgr_err *err)
+{
+	int r = scat_begin(w->pool.cat, err);
+
+	for (size_t i = 0; i < w->n && r == 0; i++)
+		r = write_item(w, &w->items[i], err);
+	if (r == 0)
+		r = sm_pool_save(&w->pool, err);
+	if (r == 0)
+		r = scat_operation_delete(w->pool.cat, op->id, err);
+	if (r == 0)
+		r = scat_commit(w->pool.cat, true, err);
+	scat_rollback(w->pool.cat);
+	return r;
+}
+
+static int run(struct work *w, struct snapmgr_err *err)
+{
+	struct item *first = &w->items[0];
+	struct scat_operation op;
+	int r = sm_op_begin(&w->pool, "snapshot", w->n == 1 ? &first->volume : NULL, SCAT_SNAPSHOTTING, NULL, 0,
+			    &op, err);
+
+	if (r < 0)
+		return r;
+	r = take(w, err);
+	if (r == 0) {
+		r = commit(w, &op, err);
+		for (size_t i = 0; i < w->n && r < 0 && r != -EIO; i++)
+			(void)w->pool.b.driver->drop(&w->pool.b, w->kernel[i].new_id, NULL);
+	}
+	if (r < 0)
+		sm_op_abort(&w->pool, &op, w->n == 1 ? &first->volume : NULL, NULL);
+	return r;
+}
+
+int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
+		     const struct snapmgr_snapshot_opts *opts, snapmgr_object_fn *visit, void *data,
+		     struct snapmgr_err *err)
+{
+	SM_OPTS(struct snapmgr_snapshot_opts, o, opts);
+	AUTO(work_release) struct work w = { .opts = &o, .pool.lock = SLOCK_NONE };
+	struct sm_space space;
+	int r = sm_params_check(o.params, o.n_params, err);
+
+	if (!n)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "no snapshot is named");
+	if (r == 0)
+		r = sm_check_texts(NULL, o.label, o.description, o.tags, o.n_tags, err);
+	if (r == 0)
+		r = collect(&w, sm, specs, n, err);
+	if (r == 0 && !w.pool.b.driver->snapshot)
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP, "pool '%s' has no snapshots", w.pool.row.name);
+	if (r == 0)
+		r = sm_space_for(&w.pool, "snapshot", &space, err);
+	if (r == 0)
+		r = run(&w, err);
+	sm_pool_unlock(&w.pool);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = sm_visit_snapshot(&w.pool, &w.items[i].snapshot, visit, data, err);
+	return r;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* snapmgr_undo(): the head swapped with an undo point, or undo points forgotten. */
+#include <errno.h>
+#include <string.h>
+
+#include "snapmgr/core/core.h"
+#include "snapmgr/core/displace.h"
+
+static int none_left(const struct sm_found *f, struct snapmgr_err *err)
+{
+	return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "volume '%s/%s' has no undo point: nothing was reverted",
+		       f->pool.row.name, f->volume.c.name);
+}
+
+struct drop {
+	struct sm_pool *pool;
+	struct scat_undo undos[128];
+	size_t n;
+};
+
+static int keep(const struct scat_undo *undo, void *data)
+{
+	struct drop *drop = data;
+
+	drop->undos[drop->n++] = *undo;
+	return drop->n == SM_ARRAY(drop->undos);
+}
+
+static int drop_one(struct sm_found *f, const struct scat_undo *u, struct snapmgr_err *err)
+{
+	struct sdm_info info;
+	struct sm_vdev dev;
+	int r;
+
+	sm_undo_device(&f->pool, &f->volume, u, 0, &dev);
+	r = sdm_info(dev.dm.name, &info, err);
+	if (r < 0)
+		return r;
+	if (info.exists)
+		return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "an undo point of '%s/%s' is active: deactivate '%s' first",
+			       f->pool.row.name, f->volume.c.name, dev.dm.link);
+	r = scat_undo_delete(f->pool.cat, u->id, err);
+	return r == 0 ? scat_garbage_add(f->pool.cat, u->thin, err) : r;
+}
+
+static int drop_points(struct sm_found *f, bool dry_run, struct snapmgr_err *err)
+{
+	AUTO(free) struct drop *drop = calloc(1, sizeof(*drop));
+	int r;
+
+	if (!drop)
+		return sm_nomem(err);
+	if (f->has_undo)
+		r = keep(&f->undo, drop);
+	else
+		r = scat_undo_each(f->pool.cat, f->volume.id, keep, drop, err);
+	if (r < 0)
+		return r;
+	if (!drop->n)
+		return none_left(f, err);
+	if (dry_run)
+		return 0;
+	r = scat_begin(f->pool.cat, err);
+	for (size_t i = 0; i < drop->n && r == 0; i++)
+		r = drop_one(f, &drop->undos[i], err);
+	if (r == 0)
+		r = scat_commit(f->pool.cat, true, err);
+	scat_rollback(f->pool.cat);
+	if (r == 0)
+		(void)sm_garbage_drop(&f->pool, NULL); /* what stays is garbage still */
+	return r;
+}
+
+static int swap(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *err)
+{
+	struct scat_operation op;
+	int r = sm_op_begin(&f->pool, "undo", &f->volume, SCAT_REVERTING, NULL, 0, &op, err);
+
+	if (r < 0)
+		return r;
+	d->swap = &f->undo;
+	d->change.verb = "undo";
+	d->change.thin = f->undo.thin;
+	d->change.size_bytes = f->undo.size_bytes;
+	d->change.parent = f->undo.parent;
+	r = sm_displace(f, d, &op, err);
+	if (r < 0)
+		sm_op_abort(&f->pool, &op, &f->volume, NULL);
+	return r;
+}
+
+static int tell(struct sm_found *f, const struct sm_displace *d, uint64_t start_ns,
+		struct snapmgr_revert_result *ret, struct snapmgr_err *err)
+{
+	struct scat_snapshot s;
+	int r = sm_object_volume(&f->pool, &f->volume, &ret->volume, err);
+
+	ret->snapshot = (struct snapmgr_object){ 0 };
+	if (r == 0 && f->volume.c.parent && scat_snapshot_by_id(f->pool.cat, f->volume.c.parent, &s, NULL) == 0)
+		r = sm_visit_snapshot(&f->pool, &s, sm_keep_object, &ret->snapshot, err);
+	(void)strcpy(ret->strategy, "repoint");
+	(void)strcpy(ret->reason, "the head and the undo point change places");
+	ret->move_bytes = 0;
+	ret->in_place = true;
+	ret->undo = d->kept;
+	ret->suspended_us = d->change.suspended_ns / 1000;
+	ret->elapsed_us = (sm_monotonic_ns() - start_ns) / 1000;
+	return r;
+}
+
+static int find_point(struct sm_found *f, struct snapmgr_err *err)
+{
+	int r = f->has_undo ? 0 : scat_undo_nth(f->pool.cat, f->volume.id, 0, &f->undo, err);
+
+	if (r == -ENOENT)
+		return none_left(f, err);
+	f->has_undo = r == 0;
+	return r;
+}
+
+static int check(struct sm_found *f, struct sm_space *space, struct snapmgr_err *err)
+{
+	struct sdm_info info;
+	struct sm_vdev dev;
+	int r = sm_volume_ready(&f->pool, &f->volume, true, err);
+
+	if (r == 0)
+		r = find_point(f, err);
+	if (r == 0)
+		r = sm_space_for(&f->pool, "undo", space, err);
+	if (r < 0)
+		return r;
+	if (!f->pool.b.driver->repoint)
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP, "pool '%s' cannot revert in place",
+			       f->pool.row.name);
+	sm_undo_device(&f->pool, &f->volume, &f->undo, 0, &dev);
+	r = sdm_info(dev.dm.name, &info, err);
+	if (r < 0 || !info.exists)
+		return r;
+	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "the undo point is active: deactivate '%s' first", dev.dm.link);
+}
+
+int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo_opts *opts,
+		 struct snapmgr_revert_result *ret, struct snapmgr_err *err)
+{
+	SM_OPTS(struct snapmgr_undo_opts, o, opts);
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	AUTO(sm_displace_release) struct sm_displace d = { .online = o.online,
+							   .remount = o.remount,
+							   .force = o.force,
+							   .claim.fd = -1 };
+	const uint64_t start_ns = sm_monotonic_ns();
+	struct sm_space space;
+	int r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_UNDO, true, &f, err);
+
+	if (r < 0)
+		return r;
+	if (o.drop)
+		return drop_points(&f, o.dry_run, err);
+	r = check(&f, &space, err);
+	if (r == 0)
+		r = sm_displace_prepare(&f, &d, f.undo.size_bytes, space.out_of_data, o.dry_run, err);
+	if (r == 0 && !o.dry_run)
+		r = swap(&f, &d, err);
+	sm_displace_finish(&f, &d);
+	if (r == 0 && ret)
+		r = tell(&f, &d, start_ns, ret, err);
+	return r == 0 ? d.remount_result : r;
+}
