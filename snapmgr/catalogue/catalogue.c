@@ -42,10 +42,14 @@ static void harden(sqlite3 *db)
 		{ SQLITE_LIMIT_TRIGGER_DEPTH, 10 },   { SQLITE_LIMIT_WORKER_THREADS, 0 },
 	};
 	static const int settings[][2] = {
-		{ SQLITE_DBCONFIG_DEFENSIVE, 1 },	 { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
-		{ SQLITE_DBCONFIG_ENABLE_FKEY, 1 },	 { SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },
-		{ SQLITE_DBCONFIG_ENABLE_VIEW, 0 },	 { SQLITE_DBCONFIG_DQS_DDL, 0 },
-		{ SQLITE_DBCONFIG_DQS_DML, 0 },		 { SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1 },
+		{ SQLITE_DBCONFIG_DEFENSIVE, 1 },
+		{ SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
+		{ SQLITE_DBCONFIG_ENABLE_FKEY, 1 },
+		{ SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },
+		{ SQLITE_DBCONFIG_ENABLE_VIEW, 0 },
+		{ SQLITE_DBCONFIG_DQS_DDL, 0 },
+		{ SQLITE_DBCONFIG_DQS_DML, 0 },
+		{ SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1 },
 		{ SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0 },
 	};
 
@@ -231,7 +235,8 @@ static int restart_log(struct scat *cat, struct snapmgr_err *err)
 static int checkpoint(struct scat *cat, struct snapmgr_err *err)
 {
 	int log = 0, done = 0;
-	int code = sqlite3_wal_checkpoint_v2(cat->db, "main", SQLITE_CHECKPOINT_PASSIVE, &log, &done);
+	int code = sqlite3_wal_checkpoint_v2(cat->db, "main", SQLITE_CHECKPOINT_PASSIVE, &log,
+					     &done);
 
 	if (code != SQLITE_OK)
 		return scat_sql_failed(cat, code, err);

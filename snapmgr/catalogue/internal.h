@@ -37,10 +37,10 @@ struct scat_arg {
 	int64_t i;
 	const void *p;
 };
-#define ARG_INT(v)  { SCAT_INT, (int64_t)(v), NULL }
-#define ARG_ID(v)   { SCAT_ID, (int64_t)(v), NULL } /* 0 is NULL */
-#define ARG_TEXT(v) { SCAT_TEXT, 0, (v) }
-#define ARG_UUID(v) { SCAT_UUID, 0, (v) }
+#define ARG_INT(v)  ((struct scat_arg){ SCAT_INT, (int64_t)(v), NULL })
+#define ARG_ID(v)   ((struct scat_arg){ SCAT_ID, (int64_t)(v), NULL }) /* 0 is NULL */
+#define ARG_TEXT(v) ((struct scat_arg){ SCAT_TEXT, 0, (v) })
+#define ARG_UUID(v) ((struct scat_arg){ SCAT_UUID, 0, (v) })
 #define ARGS(...)   ((const struct scat_arg[]){ __VA_ARGS__, { SCAT_END, 0, NULL } })
 
 /**
@@ -72,8 +72,8 @@ struct scat_row {
 	const char *wrong; /* the first field that was impossible */
 };
 int64_t scat_row_int(struct scat_row *row, int64_t min, int64_t max, const char *field);
-int64_t scat_row_id(struct scat_row *row, const char *field);	 /* NULL is 0 */
-uint32_t scat_row_thin(struct scat_row *row);			 /* NULL is 0 */
+int64_t scat_row_id(struct scat_row *row, const char *field); /* NULL is 0 */
+uint32_t scat_row_thin(struct scat_row *row);		      /* NULL is 0 */
 bool scat_row_bool(struct scat_row *row, const char *field);
 uint64_t scat_row_bytes(struct scat_row *row, const char *field); /* whole sectors, above 0 */
 void scat_row_text(struct scat_row *row, char *to, size_t size, const char *field);

@@ -19,11 +19,11 @@
 
 #include "snapmgr/catalogue/rundir.h"
 
-#define MAIN_BYTE    0
-#define QUEUE_BYTE   4096 /* the first one that waiters lock */
-#define HOLDER_BYTES 64
-#define PAUSE_MIN_US 200
-#define PAUSE_MAX_US 20000
+#define MAIN_BYTE     0
+#define QUEUE_BYTE    4096 /* the first one that waiters lock */
+#define HOLDER_BYTES  64
+#define PAUSE_MIN_US  200
+#define PAUSE_MAX_US  20000
 #define PAUSE_HEAD_US 2000 /* of the first in the queue */
 
 /* Return: 0, -EAGAIN where another has it, or -errno. */
@@ -104,10 +104,11 @@ static int held(int fd, const char *name, struct snapmgr_err *err)
 	char text[HOLDER_BYTES] = "", comm[17] = "";
 	int pid = 0;
 
-	if (pread(fd, text, sizeof(text) - 1, 0) > 0 && sscanf(text, "%d %16[^\n]", &pid, comm) == 2 &&
-	    pid > 0 && (kill(pid, 0) == 0 || errno == EPERM) && sm_utf8_valid(comm))
-		return sm_fail(err, SNAPMGR_LOCKED, EAGAIN,
-			       "lock '%s' is held by process %d (%s)", name, pid, comm);
+	if (pread(fd, text, sizeof(text) - 1, 0) > 0 &&
+	    sscanf(text, "%d %16[^\n]", &pid, comm) == 2 && pid > 0 &&
+	    (kill(pid, 0) == 0 || errno == EPERM) && sm_utf8_valid(comm))
+		return sm_fail(err, SNAPMGR_LOCKED, EAGAIN, "lock '%s' is held by process %d (%s)",
+			       name, pid, comm);
 	return sm_fail(err, SNAPMGR_LOCKED, EAGAIN, "lock '%s' is held by another process", name);
 }
 
@@ -123,8 +124,8 @@ static int open_lock(const char *name, struct snapmgr_err *err)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0)
 		return fd;
-	return sm_fail(err, errno == EACCES || errno == EPERM ? SNAPMGR_PERMISSION : SNAPMGR_IO, errno,
-		       "cannot open lock '%s'", path);
+	return sm_fail(err, errno == EACCES || errno == EPERM ? SNAPMGR_PERMISSION : SNAPMGR_IO,
+		       errno, "cannot open lock '%s'", path);
 }
 
 int slock_take(const char *name, uint32_t wait_ms, struct slock *ret, struct snapmgr_err *err)

@@ -31,7 +31,8 @@ int scat_operation_insert(struct scat *cat, struct scat_operation *op, struct sn
 
 	if (sm_uuid_is_null(&op->uuid) || sm_uuid_is_null(&op->boot_id) || op->pid < 1 ||
 	    op->start_ticks > INT64_MAX || op->started_at_us < 0)
-		return sm_fail(err, SNAPMGR_INTERNAL, EINVAL, "such an operation cannot be recorded");
+		return sm_fail(err, SNAPMGR_INTERNAL, EINVAL,
+			       "such an operation cannot be recorded");
 	r = scat_run(cat, sql,
 		     ARGS(ARG_UUID(&op->uuid), ARG_TEXT(op->verb), ARG_ID(op->volume),
 			  ARG_ID(op->snapshot), ARG_UUID(&op->boot_id), ARG_INT(op->pid),

@@ -151,13 +151,15 @@ static int decode_header(const unsigned char *header, uint64_t bytes, struct sca
 
 	if (memcmp(header, magic, sizeof(magic)) != 0)
 		return damaged(region, "it has no header", err);
-	if (get_le32(header + AT_CRC) != sm_crc32c(0, header + AT_VERSION, HEADER_BYTES - AT_VERSION))
+	if (get_le32(header + AT_CRC) !=
+	    sm_crc32c(0, header + AT_VERSION, HEADER_BYTES - AT_VERSION))
 		return damaged(region, "its header has a wrong checksum", err);
 	if (version > REGION_VERSION)
-		return sm_fail(err, SNAPMGR_NEWER_VERSION, EPROTONOSUPPORT,
-			       "catalogue '%s' has layout %u, and this program knows %u: use a newer "
-			       "snapmgr",
-			       region->path, version, REGION_VERSION);
+		return sm_fail(
+			err, SNAPMGR_NEWER_VERSION, EPROTONOSUPPORT,
+			"catalogue '%s' has layout %u, and this program knows %u: use a newer "
+			"snapmgr",
+			region->path, version, REGION_VERSION);
 	if (bytes < formatted)
 		return damaged(region, "it is cut short", err);
 	memcpy(region->pool.b, header + AT_POOL_UUID, 16);

@@ -43,7 +43,8 @@ int64_t scat_row_int(struct scat_row *row, int64_t min, int64_t max, const char 
 	int column = row->column++;
 	int64_t value = sqlite3_column_int64(row->stmt, column);
 
-	if (sqlite3_column_type(row->stmt, column) == SQLITE_INTEGER && value >= min && value <= max)
+	if (sqlite3_column_type(row->stmt, column) == SQLITE_INTEGER && value >= min &&
+	    value <= max)
 		return value;
 	wrong(row, field);
 	return min;
@@ -129,7 +130,8 @@ int scat_row_end(struct scat *cat, const struct scat_row *row, const char *what,
 {
 	if (!row->wrong)
 		return 0;
-	return scat_damaged(cat, err, "%s %lld has an impossible %s", what, (long long)id, row->wrong);
+	return scat_damaged(cat, err, "%s %lld has an impossible %s", what, (long long)id,
+			    row->wrong);
 }
 
 static enum scat_state row_state(struct scat_row *row, uint32_t states)

@@ -15,12 +15,26 @@ struct object {
 	const char *type, *name, *sql; /* sql NULL: SQLite makes it for a UNIQUE or a key */
 };
 
-#define INDEX(name, rest)      { "index", name, "CREATE INDEX " name " ON " rest }
-#define UNIQUE_INDEX(name, rest) { "index", name, "CREATE UNIQUE INDEX " name " ON " rest }
-#define IMPLIED(table, n)      { "index", "sqlite_autoindex_" table "_" n, NULL }
-#define STRICT_TABLE(name, rest) { "table", name, "CREATE TABLE " name "(" rest ")STRICT" }
-#define STRICT_KEYED(name, rest) \
-	{ "table", name, "CREATE TABLE " name "(" rest ")STRICT,WITHOUT ROWID" }
+#define INDEX(name, rest)                                       \
+	{                                                       \
+		"index", name, "CREATE INDEX " name " ON " rest \
+	}
+#define UNIQUE_INDEX(name, rest)                                       \
+	{                                                              \
+		"index", name, "CREATE UNIQUE INDEX " name " ON " rest \
+	}
+#define IMPLIED(table, n)                                      \
+	{                                                      \
+		"index", "sqlite_autoindex_" table "_" n, NULL \
+	}
+#define STRICT_TABLE(name, rest)                                       \
+	{                                                              \
+		"table", name, "CREATE TABLE " name "(" rest ")STRICT" \
+	}
+#define STRICT_KEYED(name, rest)                                                     \
+	{                                                                            \
+		"table", name, "CREATE TABLE " name "(" rest ")STRICT,WITHOUT ROWID" \
+	}
 
 #define IDENTITY "uuid BLOB NOT NULL UNIQUE"
 #define TEXTS	 "project TEXT NOT NULL,label TEXT NOT NULL,description TEXT NOT NULL"
@@ -38,11 +52,12 @@ static const struct object objects[] = {
 	/* the name space that volumes and groups share */
 	STRICT_TABLE("names", "id INTEGER PRIMARY KEY,name TEXT NOT NULL UNIQUE"),
 	IMPLIED("names", "1"),
-	STRICT_TABLE("volumes", "id INTEGER PRIMARY KEY REFERENCES names ON DELETE CASCADE," IDENTITY
-				"," TEXTS ",created_at INTEGER NOT NULL," BODY "," PARENT ","
-				"sequence INTEGER NOT NULL,last_snapshot_at INTEGER NOT NULL,"
-				"undo_keep INTEGER NOT NULL,autostart INTEGER NOT NULL,"
-				"guest INTEGER NOT NULL,revert_support INTEGER NOT NULL"),
+	STRICT_TABLE("volumes",
+		     "id INTEGER PRIMARY KEY REFERENCES names ON DELETE CASCADE," IDENTITY "," TEXTS
+		     ",created_at INTEGER NOT NULL," BODY "," PARENT ","
+		     "sequence INTEGER NOT NULL,last_snapshot_at INTEGER NOT NULL,"
+		     "undo_keep INTEGER NOT NULL,autostart INTEGER NOT NULL,"
+		     "guest INTEGER NOT NULL,revert_support INTEGER NOT NULL"),
 	IMPLIED("volumes", "1"),
 	IMPLIED("volumes", "2"),
 	INDEX("volumes_parent", "volumes(parent)"),

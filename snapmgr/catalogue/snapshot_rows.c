@@ -4,9 +4,9 @@
 
 #include "snapmgr/catalogue/internal.h"
 
-#define SELECT                                                                                    \
+#define SELECT                                                                                   \
 	"SELECT s.id,s.uuid,s.name,s.project,s.label,s.description,s.created_at,s.state,s.size," \
-	"s.thin,s.parent,s.volume,n.name,s.sequence,s.used,s.hold "                               \
+	"s.thin,s.parent,s.volume,n.name,s.sequence,s.used,s.hold "                              \
 	"FROM snapshots s LEFT JOIN names n ON n.id=s.volume "
 
 /* NULL: not known */
@@ -68,8 +68,8 @@ int scat_snapshot_by_id(struct scat *cat, int64_t id, struct scat_snapshot *ret,
 int scat_snapshot_latest(struct scat *cat, int64_t volume, uint32_t back, struct scat_snapshot *ret,
 			 struct snapmgr_err *err)
 {
-	static const char sql[] =
-		SELECT "WHERE s.volume=?1 ORDER BY s.sequence DESC LIMIT 1 OFFSET ?2";
+	static const char sql[] = SELECT
+		"WHERE s.volume=?1 ORDER BY s.sequence DESC LIMIT 1 OFFSET ?2";
 
 	return scat_get(cat, sql, ARGS(ARG_INT(volume), ARG_INT(back)), read_snapshot, ret, err);
 }

@@ -54,10 +54,11 @@ static int io_failed(struct scat *cat, int code, struct snapmgr_err *err)
 static int full(struct scat *cat, struct snapmgr_err *err)
 {
 	if (cat->vfs->wal_full)
-		return sm_fail(err, SNAPMGR_NO_SPACE, ENOSPC,
-			       "the log of pool '%s's catalogue is full: the change is too large, or "
-			       "another process has been reading for long; retry",
-			       cat->subject);
+		return sm_fail(
+			err, SNAPMGR_NO_SPACE, ENOSPC,
+			"the log of pool '%s's catalogue is full: the change is too large, or "
+			"another process has been reading for long; retry",
+			cat->subject);
 	return sm_fail(err, SNAPMGR_NO_SPACE, ENOSPC,
 		       "catalogue of pool '%s' is full: delete snapshots or extend the pool",
 		       cat->subject);

@@ -119,7 +119,8 @@ static const char *check_members(const struct ssb *sb)
 			return "a member without a UUID";
 		if (m->role != SSB_ROLE_DATA && m->role != SSB_ROLE_META)
 			return "a member of an unknown role";
-		if (m->size_bytes % SM_SECTOR || m->size_bytes < SSB_HEADER_BYTES + SSB_TAIL_BYTES ||
+		if (m->size_bytes % SM_SECTOR ||
+		    m->size_bytes < SSB_HEADER_BYTES + SSB_TAIL_BYTES ||
 		    m->size_bytes > (uint64_t)INT64_MAX - sum)
 			return "a member of an impossible size";
 		sum += m->size_bytes;
@@ -164,7 +165,8 @@ static const char *check_overlap(struct ssb_region *sorted, uint32_t n)
 	qsort(sorted, n, sizeof(*sorted), compare_regions);
 	for (uint32_t i = 1; i < n; i++)
 		if (sorted[i].member == sorted[i - 1].member &&
-		    sorted[i].start_sectors - sorted[i - 1].start_sectors < sorted[i - 1].len_sectors)
+		    sorted[i].start_sectors - sorted[i - 1].start_sectors <
+			    sorted[i - 1].len_sectors)
 			return "regions that overlap";
 	return NULL;
 }

@@ -135,8 +135,8 @@ static int no_copy(const char *path, const struct copies *c, const struct snapmg
 	for (int i = 0; i < 2; i++)
 		if (c->r[i] == -EUCLEAN)
 			return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
-				       "both copies of the superblock on '%s' are broken (%s)", path,
-				       errs[i].message);
+				       "both copies of the superblock on '%s' are broken (%s)",
+				       path, errs[i].message);
 	for (int i = 0; i < 2; i++)
 		if (c->r[i] != -ENOMSG)
 			return sm_fail(err, SNAPMGR_IO, c->r[i], "cannot read '%s'", path);
@@ -157,8 +157,8 @@ int ssb_read(const char *path, struct ssb *ret, struct ssb_health *health, struc
 		return sm_nomem(err);
 	for (int i = 0; i < 2; i++) /* a newer program began to rewrite it: hands off */
 		if (c.r[i] == -EPROTONOSUPPORT)
-			return sm_fail(err, SNAPMGR_NEWER_VERSION, EPROTONOSUPPORT, "'%s': %s", path,
-				       errs[i].message);
+			return sm_fail(err, SNAPMGR_NEWER_VERSION, EPROTONOSUPPORT, "'%s': %s",
+				       path, errs[i].message);
 	best = better_copy(&c);
 	if (best < 0)
 		return no_copy(path, &c, errs, err);
@@ -213,8 +213,8 @@ int ssb_format(const char *path, uint64_t size_bytes, struct snapmgr_err *err)
 	if (r == 0)
 		r = write_at(fd, path, zeroes, SSB_HEADER_BYTES, 0, err);
 	if (r == 0)
-		r = write_at(fd, path, zeroes, SSB_TAIL_BYTES,
-			     (off_t)(size_bytes - SSB_TAIL_BYTES), err);
+		r = write_at(fd, path, zeroes, SSB_TAIL_BYTES, (off_t)(size_bytes - SSB_TAIL_BYTES),
+			     err);
 	if (r == 0)
 		r = flush(fd, path, err);
 	return r;

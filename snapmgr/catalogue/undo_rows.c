@@ -95,8 +95,9 @@ int scat_undo_insert(struct scat *cat, struct scat_undo *u, struct snapmgr_err *
 
 int scat_undo_update(struct scat *cat, const struct scat_undo *u, struct snapmgr_err *err)
 {
-	static const char sql[] = "UPDATE undos SET uuid=?2,created_at=?3,size=?4,thin=?5,parent=?6 "
-				  "WHERE id=?1";
+	static const char sql[] =
+		"UPDATE undos SET uuid=?2,created_at=?3,size=?4,thin=?5,parent=?6 "
+		"WHERE id=?1";
 	int r = check_undo(u, err);
 
 	if (r == 0)

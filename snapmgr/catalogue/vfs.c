@@ -151,7 +151,8 @@ static int wal_size(struct scat_vfs *vfs, sqlite3_int64 *ret)
 
 	if (n < 0)
 		return scat_vfs_failed(vfs, SQLITE_IOERR_FSTAT, (int)n, NULL);
-	*ret = (get_be32(magic) & ~UINT32_C(1)) == WAL_MAGIC ? (sqlite3_int64)vfs->region.wal_len : 0;
+	*ret = (get_be32(magic) & ~UINT32_C(1)) == WAL_MAGIC ? (sqlite3_int64)vfs->region.wal_len :
+							       0;
 	return SQLITE_OK;
 }
 
@@ -283,7 +284,8 @@ static int open_file(sqlite3_vfs *base, sqlite3_filename path, sqlite3_file *ret
 
 	memset(f, 0, sizeof(*f));
 	if (flags & SQLITE_OPEN_WAL ? !is_wal(vfs, path) : !(flags & SQLITE_OPEN_MAIN_DB))
-		return scat_vfs_failed(vfs, SQLITE_CANTOPEN, ENOTSUP, path ? path : "temporary file");
+		return scat_vfs_failed(vfs, SQLITE_CANTOPEN, ENOTSUP,
+				       path ? path : "temporary file");
 	f->base.pMethods = &io_methods;
 	f->vfs = vfs;
 	f->wal = flags & SQLITE_OPEN_WAL;

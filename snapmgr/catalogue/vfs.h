@@ -30,7 +30,7 @@ struct scat_vfs {
 	char failed_path[600]; /* where errnum happened */
 	int errnum;	       /* of the last system call that failed */
 	bool wal_full, db_full;
-	bool skip_sync; /* the commit at hand need not be durable */
+	bool skip_sync;		 /* the commit at hand need not be durable */
 	bool wal_header_written; /* since the last flush: that flush must be real */
 	uint64_t syncs, skipped_syncs;
 };

@@ -17,10 +17,10 @@
 #include "snapmgr/catalogue/rundir.h"
 #include "snapmgr/catalogue/vfs.h"
 
-#define LOCK_BYTE    120 /* the first of SQLITE_SHM_NLOCK; where SQLite's own VFS has them */
-#define ALIVE_BYTE   (LOCK_BYTE + SQLITE_SHM_NLOCK)
-#define ALIVE_TRIES  50 /* of a millisecond */
-#define MXFRAME_AT   16 /* in the wal-index header; a native 32 bit integer */
+#define LOCK_BYTE   120 /* the first of SQLITE_SHM_NLOCK; where SQLite's own VFS has them */
+#define ALIVE_BYTE  (LOCK_BYTE + SQLITE_SHM_NLOCK)
+#define ALIVE_TRIES 50 /* of a millisecond */
+#define MXFRAME_AT  16 /* in the wal-index header; a native 32 bit integer */
 
 /* Return: 0, -EAGAIN or another -errno. */
 static int lock_bytes(int fd, short type, off_t at, int n)

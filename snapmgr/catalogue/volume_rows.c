@@ -44,7 +44,8 @@ int scat_volume_by_uuid(struct scat *cat, const struct sm_uuid *uuid, struct sca
 	return scat_get(cat, sql, ARGS(ARG_UUID(uuid)), read_volume, ret, err);
 }
 
-int scat_volume_by_id(struct scat *cat, int64_t id, struct scat_volume *ret, struct snapmgr_err *err)
+int scat_volume_by_id(struct scat *cat, int64_t id, struct scat_volume *ret,
+		      struct snapmgr_err *err)
 {
 	static const char sql[] = SELECT "WHERE n.id=?1";
 
@@ -177,7 +178,8 @@ int scat_volume_update(struct scat *cat, const struct scat_volume *v, struct sna
 
 int scat_volume_delete(struct scat *cat, int64_t id, struct snapmgr_err *err)
 {
-	static const char tags[] = "DELETE FROM tags WHERE object=(SELECT uuid FROM volumes WHERE id=?1)";
+	static const char tags[] =
+		"DELETE FROM tags WHERE object=(SELECT uuid FROM volumes WHERE id=?1)";
 	static const char row[] = "DELETE FROM names WHERE id=(SELECT id FROM volumes WHERE id=?1)";
 	int r = scat_run(cat, tags, ARGS(ARG_INT(id)), err);
 
