@@ -36,7 +36,6 @@ struct cmd {
 
 #define CMD_ANY	   SIZE_MAX /* as many operands as there are */
 #define CMD_NO_SM  1u	    /* needs no handle of the library */
-#define CMD_ALWAYS 2u	    /* does its work also where stdout is closed */
 
 struct cmd_verb {
 	const char *name; /* "list", "pool list"; NULL ends the table */
@@ -79,9 +78,9 @@ struct cmd_verb {
 
 extern const struct arg_opt cli_common_opts[]; /* what every command takes */
 extern const struct cmd_verb *const cli_families[]; /* tables of verbs; NULL-terminated */
-extern const struct cmd_verb cmd_pool_verbs[], cmd_volume_verbs[], cmd_snapshot_verbs[],
-	cmd_revert_verbs[], cmd_undo_verbs[], cmd_list_verbs[], cmd_tree_verbs[], cmd_property_verbs[], cmd_recover_verbs[],
-	cmd_help_verbs[];
+extern const struct cmd_verb cmd_pool_verbs[], cmd_volume_verbs[], cmd_delete_verbs[],
+	cmd_snapshot_verbs[], cmd_revert_verbs[], cmd_undo_verbs[], cmd_list_verbs[],
+	cmd_tree_verbs[], cmd_property_verbs[], cmd_recover_verbs[], cmd_help_verbs[];
 
 /* ---- help.c ---- */
 

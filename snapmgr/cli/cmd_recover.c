@@ -50,6 +50,6 @@ static const struct arg_opt recover_opts[] = { CLI_PROGRESS, CLI_END };
 
 const struct cmd_verb cmd_recover_verbs[] = {
 	{ "recover", run_recover, 0, 1, "[POOL]", "finish or undo what dead processes left",
-	  recover_opts, "recover p0", CMD_ALWAYS },
+	  recover_opts, "recover p0", 0 },
 	{ .name = NULL },
 };

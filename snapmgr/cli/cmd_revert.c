@@ -24,7 +24,7 @@ static int run_revert(struct cmd *cmd)
 	r = snapmgr_revert(cmd->sm, cmd->args[0], &opts, &ret, &cmd->err);
 	if (r < 0)
 		return r;
-	revert_report(cmd, &ret);
+	revert_report(cmd, &ret, false);
 	return 0;
 }
 

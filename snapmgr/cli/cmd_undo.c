@@ -114,7 +114,7 @@ static int run_undo(struct cmd *cmd)
 	r = snapmgr_undo(cmd->sm, cmd->args[0], &opts, &ret, &cmd->err);
 	if (r < 0)
 		return r;
-	revert_report(cmd, &ret);
+	revert_report(cmd, &ret, true);
 	return 0;
 }
 

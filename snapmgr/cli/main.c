@@ -9,9 +9,9 @@
 #include "snapmgr/cli/text.h"
 
 const struct cmd_verb *const cli_families[] = {
-	cmd_pool_verbs,	   cmd_volume_verbs,  cmd_snapshot_verbs, cmd_revert_verbs,
-	cmd_undo_verbs,	   cmd_list_verbs,    cmd_tree_verbs,	  cmd_property_verbs,
-	cmd_recover_verbs, cmd_help_verbs,    NULL,
+	cmd_pool_verbs,	    cmd_volume_verbs, cmd_delete_verbs, cmd_snapshot_verbs,
+	cmd_revert_verbs,   cmd_undo_verbs,   cmd_list_verbs,	cmd_tree_verbs,
+	cmd_property_verbs, cmd_recover_verbs, cmd_help_verbs,	NULL,
 };
 
 const struct arg_opt cli_common_opts[] = {
@@ -123,7 +123,6 @@ static int check_operands(const struct cmd *cmd, struct snapmgr_err *err)
 
 static int run_parsed(struct cmd *cmd, bool stdout_closed)
 {
-	unsigned always = cmd->verb->traits & CMD_ALWAYS;
 	int r;
 
 	if (cmd->flags.help) {
@@ -131,7 +130,7 @@ static int run_parsed(struct cmd *cmd, bool stdout_closed)
 		return 0;
 	}
 	r = check_operands(cmd, &cmd->err);
-	if (r == 0 && stdout_closed && !cmd->flags.quiet && !always)
+	if (r == 0 && stdout_closed && !cmd->flags.quiet)
 		r = sm_fail(&cmd->err, SNAPMGR_IO, EBADF,
 			    "standard output is closed (--quiet does without it)");
 	return r < 0 ? r : run_verb(cmd);

@@ -15,49 +15,49 @@ enum type { TEXT, BYTES, NUMBER, NUMBER32, TIME, BOOL, TAGS };
 #define UNDO	 (1u << SNAPMGR_UNDO)
 #define ALL	 (VOLUME | SNAPSHOT | UNDO)
 #define MAPPED	 8u  /* applies while it is active */
-#define SETTABLE 16u
-#define ON_ASK	 32u /* in JSON only where it was asked for */
-#define JSON	 64u /* said to programs, not to people */
+#define ON_ASK	 16u /* in JSON only where it was asked for */
+#define JSON	 32u /* said to programs, not to people */
 
 struct field {
 	const char *name;
 	enum type type;
 	size_t at;
-	unsigned traits;
+	unsigned traits;   /* kinds that have it, and the flags above */
+	unsigned settable; /* kinds of which it can be set */
 };
 
 #define AT(field) offsetof(struct snapmgr_object, field)
 
 static const struct field fields[] = {
-	{ "name", TEXT, AT(name), ALL | JSON },
-	{ "uuid", TEXT, AT(uuid), ALL },
-	{ "pool", TEXT, AT(pool), ALL | JSON },
-	{ "volume", TEXT, AT(volume), SNAPSHOT | UNDO | JSON },
-	{ "driver", TEXT, AT(driver), ALL },
-	{ "size", BYTES, AT(size_bytes), ALL },
-	{ "used", BYTES, AT(used_bytes), ALL },
-	{ "exclusive", BYTES, AT(exclusive_bytes), ALL | ON_ASK },
-	{ "state", TEXT, AT(state), ALL },
-	{ "created_at", TIME, AT(created_at_us), ALL },
-	{ "sequence", NUMBER, AT(sequence), ALL },
-	{ "parent", TEXT, AT(parent), ALL },
-	{ "parent_name", TEXT, AT(parent_name), ALL },
-	{ "snapshot_of", TEXT, AT(snapshot_of), SNAPSHOT | UNDO },
-	{ "latest", BOOL, AT(latest), SNAPSHOT },
-	{ "hold", BOOL, AT(hold), SNAPSHOT },
-	{ "active", BOOL, AT(active), ALL },
-	{ "device", TEXT, AT(device), ALL },
-	{ "dm_name", TEXT, AT(dm_name), ALL },
-	{ "major", NUMBER32, AT(major), ALL | MAPPED },
-	{ "minor", NUMBER32, AT(minor), ALL | MAPPED },
-	{ "project", TEXT, AT(project), VOLUME | SETTABLE },
-	{ "label", TEXT, AT(label), ALL | SETTABLE },
-	{ "description", TEXT, AT(description), ALL | SETTABLE },
-	{ "autostart", BOOL, AT(autostart), VOLUME | SETTABLE },
-	{ "guest", BOOL, AT(guest), VOLUME | SETTABLE },
-	{ "undo_keep", NUMBER32, AT(undo_keep), VOLUME | SETTABLE },
-	{ "revert_to_snapshot_support", BOOL, AT(revert_support), VOLUME | SETTABLE },
-	{ "tags", TAGS, AT(tags), ALL },
+	{ "name", TEXT, AT(name), ALL | JSON, 0 },
+	{ "uuid", TEXT, AT(uuid), ALL, 0 },
+	{ "pool", TEXT, AT(pool), ALL | JSON, 0 },
+	{ "volume", TEXT, AT(volume), SNAPSHOT | UNDO | JSON, 0 },
+	{ "driver", TEXT, AT(driver), ALL, 0 },
+	{ "size", BYTES, AT(size_bytes), ALL, 0 },
+	{ "used", BYTES, AT(used_bytes), ALL, 0 },
+	{ "exclusive", BYTES, AT(exclusive_bytes), ALL | ON_ASK, 0 },
+	{ "state", TEXT, AT(state), ALL, 0 },
+	{ "created_at", TIME, AT(created_at_us), ALL, 0 },
+	{ "sequence", NUMBER, AT(sequence), ALL, 0 },
+	{ "parent", TEXT, AT(parent), ALL, 0 },
+	{ "parent_name", TEXT, AT(parent_name), ALL, 0 },
+	{ "snapshot_of", TEXT, AT(snapshot_of), SNAPSHOT | UNDO, 0 },
+	{ "latest", BOOL, AT(latest), SNAPSHOT, 0 },
+	{ "hold", BOOL, AT(hold), SNAPSHOT, 0 },
+	{ "active", BOOL, AT(active), ALL, 0 },
+	{ "device", TEXT, AT(device), ALL, 0 },
+	{ "dm_name", TEXT, AT(dm_name), ALL, 0 },
+	{ "major", NUMBER32, AT(major), ALL | MAPPED, 0 },
+	{ "minor", NUMBER32, AT(minor), ALL | MAPPED, 0 },
+	{ "project", TEXT, AT(project), VOLUME | SNAPSHOT, VOLUME | SNAPSHOT },
+	{ "label", TEXT, AT(label), ALL, VOLUME | SNAPSHOT },
+	{ "description", TEXT, AT(description), ALL, VOLUME | SNAPSHOT },
+	{ "autostart", BOOL, AT(autostart), VOLUME, VOLUME },
+	{ "guest", BOOL, AT(guest), VOLUME, VOLUME },
+	{ "undo_keep", NUMBER32, AT(undo_keep), VOLUME, VOLUME },
+	{ "revert_to_snapshot_support", BOOL, AT(revert_support), VOLUME | SNAPSHOT, VOLUME },
+	{ "tags", TAGS, AT(tags), ALL, 0 },
 };
 
 static const char *kind_name(enum snapmgr_kind kind)
@@ -222,18 +222,11 @@ static void tag_lines(FILE *to, const struct snapmgr_object *o)
 	}
 }
 
-static void lines(FILE *to, const struct snapmgr_object *o, unsigned traits, bool people)
+static void line(FILE *to, const struct field *f, const struct snapmgr_object *o, bool people)
 {
-	for (const struct field *f = fields; f < fields + SM_ARRAY(fields); f++) {
-		if ((f->traits & traits) != traits || f->type == TAGS ||
-		    (people && (f->traits & JSON || !applies(f, o))) ||
-		    !(f->traits & 1u << o->kind))
-			continue;
-		(void)fprintf(to, "%s: ", f->name);
-		value_plain(to, f, o, people);
-		(void)putc('\n', to);
-	}
-	tag_lines(to, o);
+	(void)fprintf(to, "%s: ", f->name);
+	value_plain(to, f, o, people);
+	(void)putc('\n', to);
 }
 
 void object_lines(FILE *to, const struct snapmgr_object *o)
@@ -243,7 +236,10 @@ void object_lines(FILE *to, const struct snapmgr_object *o)
 	(void)fprintf(to, "%s: %s\n", kind_name(o->kind), object_name(o, name));
 	if (o->kind != SNAPMGR_VOLUME && !*o->volume)
 		(void)fprintf(to, "name: %s\n", o->name);
-	lines(to, o, 0, true);
+	for (const struct field *f = fields; f < fields + SM_ARRAY(fields); f++)
+		if (f->type != TAGS && !(f->traits & JSON) && applies(f, o))
+			line(to, f, o, true);
+	tag_lines(to, o);
 }
 
 static const struct snapmgr_tag *find_tag(const struct snapmgr_object *o, const char *key)
@@ -289,15 +285,18 @@ static int unknown_key(const char *key, struct snapmgr_err *err)
 
 static void all_settable(struct json *j, FILE *plain, const struct snapmgr_object *o)
 {
-	if (plain) {
-		lines(plain, o, SETTABLE, false);
-		return;
-	}
-	for (const struct field *f = fields; f < fields + SM_ARRAY(fields); f++)
-		if ((f->traits & SETTABLE && f->traits & 1u << o->kind) || f->type == TAGS) {
+	for (const struct field *f = fields; f < fields + SM_ARRAY(fields); f++) {
+		if (!(f->settable & 1u << o->kind) && f->type != TAGS)
+			continue;
+		if (!plain) {
 			json_key(j, f->name);
 			value_json(j, f, o);
+		} else if (f->type != TAGS) {
+			line(plain, f, o, false);
 		}
+	}
+	if (plain)
+		tag_lines(plain, o);
 }
 
 int object_property(struct json *j, FILE *plain, const struct snapmgr_object *o, const char *key,

@@ -38,54 +38,51 @@ static void result_json(struct cmd *cmd, const struct snapmgr_revert_result *ret
 }
 
 /* What the volume reads as now: "s1", or "w@s1" where that is a snapshot of another volume. */
-static void contents_name(const struct snapmgr_revert_result *ret, char *to, size_t size)
+static void contents(const struct snapmgr_revert_result *ret, bool undone, char *to, size_t size)
 {
 	const struct snapmgr_object *s = &ret->snapshot;
 
-	if (!*s->volume || strcmp(s->volume, ret->volume.name) == 0)
+	if (undone)
+		(void)snprintf(to, size, "what it was before");
+	else if (!*s->volume || strcmp(s->volume, ret->volume.name) == 0)
 		(void)snprintf(to, size, "%s", s->name);
 	else
 		(void)snprintf(to, size, "%s@%s", s->volume, s->name);
 }
 
-static void say_choice(const struct cmd *cmd, const struct snapmgr_revert_result *ret)
+static void say_choice(const struct cmd *cmd, const struct snapmgr_revert_result *ret, bool undone)
 {
-	char name[OBJECT_NAME], snap[OBJECT_NAME], size[TEXT_SIZE];
+	char name[OBJECT_NAME], now[OBJECT_NAME], size[TEXT_SIZE];
 
-	contents_name(ret, snap, sizeof(snap));
-	say(cmd, "%s would become %s", object_name(&ret->volume, name), snap);
+	contents(ret, undone, now, sizeof(now));
+	say(cmd, "%s would become %s", object_name(&ret->volume, name), now);
 	say(cmd, "strategy: %s", ret->strategy);
 	if (*ret->reason)
 		say(cmd, "reason: %s", ret->reason);
 	say(cmd, "to move: %s", text_size(ret->move_bytes, size));
-	say(cmd, "undo: %s", ret->undo ? "yes" : "no");
 }
 
-static void say_result(const struct cmd *cmd, const struct snapmgr_revert_result *ret)
+static void say_result(const struct cmd *cmd, const struct snapmgr_revert_result *ret, bool undone)
 {
-	char name[OBJECT_NAME], snap[OBJECT_NAME];
-	unsigned long long ms = (ret->elapsed_us + 500) / 1000;
+	char name[OBJECT_NAME], now[OBJECT_NAME], back[OBJECT_NAME + 32];
 
 	(void)object_name(&ret->volume, name);
-	contents_name(ret, snap, sizeof(snap));
-	if (ret->snapshot.kind == SNAPMGR_UNDO)
-		say(cmd, "%s is now what it was (%s, %llu ms); forth again: snapmgr undo %s", name,
-		    ret->strategy, ms, name);
-	else if (ret->undo)
-		say(cmd, "%s is now %s (%s, %llu ms); back: snapmgr undo %s", name, snap,
-		    ret->strategy, ms, name);
+	contents(ret, undone, now, sizeof(now));
+	if (ret->undo)
+		(void)snprintf(back, sizeof(back), "back: snapmgr undo %s", name);
 	else
-		say(cmd, "%s is now %s (%s, %llu ms); there is no way back", name, snap,
-		    ret->strategy, ms);
+		(void)snprintf(back, sizeof(back), "there is no way back");
+	say(cmd, "%s is now %s (%s, %llu ms); %s", name, now, ret->strategy,
+	    (unsigned long long)(ret->elapsed_us + 500) / 1000, back);
 }
 
-void revert_report(struct cmd *cmd, const struct snapmgr_revert_result *ret)
+void revert_report(struct cmd *cmd, const struct snapmgr_revert_result *ret, bool undone)
 {
 	progress_end();
 	if (cmd->flags.json)
 		result_json(cmd, ret);
 	else if (cmd->flags.dry_run)
-		say_choice(cmd, ret);
+		say_choice(cmd, ret, undone);
 	else
-		say_result(cmd, ret);
+		say_result(cmd, ret, undone);
 }

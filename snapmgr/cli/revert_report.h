@@ -7,6 +7,7 @@
 
 #include "snapmgr/cli/cli.h"
 
-void revert_report(struct cmd *cmd, const struct snapmgr_revert_result *ret);
+/* @undone: it was an undo; the snapshot then is the one that the contents descend from, if any */
+void revert_report(struct cmd *cmd, const struct snapmgr_revert_result *ret, bool undone);
 
 #endif
