@@ -14,6 +14,7 @@
 struct search {
 	struct shost_fsdev *devs; /* the device, then its partitions */
 	size_t n;
+	unsigned int kinds;
 	shost_holder_fn *visit;
 	void *data;
 	const struct shost_fsdev *dev; /* the one being looked at */
@@ -201,6 +202,15 @@ static int on_opener(int32_t pid, const char *name, dev_t devno, void *data)
 
 /* ---- all of it ---- */
 
+/* What mounts need is looked up only for them. */
+static int look(dev_t devno, unsigned int kinds, struct shost_fsdev *ret)
+{
+	if (kinds & SHOST_MOUNT)
+		return shost_fsdev_look(devno, ret);
+	*ret = (struct shost_fsdev){ .devno = devno };
+	return shost_sys_kname(devno, ret->kname);
+}
+
 static int add_device(dev_t devno, const char *kname, int sysfd, void *data)
 {
 	struct search *s = data;
@@ -212,14 +222,15 @@ static int add_device(dev_t devno, const char *kname, int sysfd, void *data)
 	if (!more)
 		return -ENOMEM;
 	s->devs = more;
-	r = shost_fsdev_look(devno, &more[s->n]);
+	r = look(devno, s->kinds, &more[s->n]);
 	if (r == 0)
 		s->n++;
 	return r == -ENOENT && s->n ? 0 : r; /* a partition may go meanwhile */
 }
 
-static int find(struct search *s, unsigned int kinds)
+static int find(struct search *s)
 {
+	unsigned int kinds = s->kinds;
 	int r = 0;
 
 	for (s->dev = s->devs; kinds & SHOST_HOLDER && r == 0 && s->dev < s->devs + s->n; s->dev++)
@@ -254,14 +265,14 @@ int shost_holders(dev_t devno, unsigned int kinds, shost_holder_fn *visit, void 
 		  struct snapmgr_err *err)
 {
 	struct answer answer = { visit, data, 0 };
-	struct search s = { .visit = pass_on, .data = &answer };
+	struct search s = { .kinds = kinds, .visit = pass_on, .data = &answer };
 	int r;
 
 	r = add_device(devno, NULL, -1, &s);
 	if (r == 0)
 		r = shost_partitions_of(devno, add_device, &s);
 	if (r == 0)
-		r = find(&s, kinds);
+		r = find(&s);
 	free(s.devs);
 	if (r != 0 && answer.r == 0)
 		return shost_fail(err, r, "cannot tell who uses block device %u:%u", major(devno),

@@ -287,7 +287,8 @@ ATF_TC_BODY(a_process_is_named_once_and_we_are_not, tc)
 	check_free(lab_disk(0));
 }
 
-static void measure(const char *what, unsigned int kinds)
+/* A system call costs 7 to 20 us in the guest, some fifty times what it does on a machine. */
+static void measure(const char *what, unsigned int kinds, uint64_t limit_us)
 {
 	struct lab_holders h;
 	uint64_t start = sm_monotonic_ns(), us;
@@ -296,18 +297,18 @@ static void measure(const char *what, unsigned int kinds)
 		lab_holders(lab_disk(0), kinds, &h);
 	us = (sm_monotonic_ns() - start) / 100000;
 	printf("%s: %ju us\n", what, (uintmax_t)us);
-	ATF_CHECK_MSG(us < 20000, "%s took %ju us", what, (uintmax_t)us);
+	ATF_CHECK_MSG(us < limit_us, "%s took %ju us", what, (uintmax_t)us);
 }
 
 ATF_TC_WITHOUT_HEAD(the_cheap_kinds_are_cheap);
 ATF_TC_BODY(the_cheap_kinds_are_cheap, tc)
 {
 	lab_fresh();
-	measure("devices on top", SHOST_HOLDER);
-	measure("loops", SHOST_LOOP);
-	measure("swap", SHOST_SWAP);
-	measure("mounts", SHOST_MOUNT);
-	measure("processes", SHOST_PROCESS);
+	measure("devices on top", SHOST_HOLDER, 5000);
+	measure("loops", SHOST_LOOP, 5000);
+	measure("swap", SHOST_SWAP, 5000);
+	measure("mounts", SHOST_MOUNT, 20000);
+	measure("processes", SHOST_PROCESS, 200000);
 }
 
 ATF_TP_ADD_TCS(tp)
