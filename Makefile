@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The two for a fresh machine:    make demo    make check
-# Others: all lint sanitize fuzz bench-switch install uninstall clean
+# Others: all lint format sanitize fuzz bench-switch install uninstall clean
 # B=DIR builds elsewhere, beside the default: make B=build/clang CC=clang WERROR=-Werror
 
 B = build
@@ -138,6 +138,9 @@ check: bootstrap
 lint:
 	@scripts/lint
 
+format:
+	clang-format -i $(shell find dm io include snapmgr tests scripts -name '*.[ch]' 2>/dev/null)
+
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 sanitize:
 	@$(MAKE) $(JOBS) B=$(B)/sanitize HARDEN= CFLAGS='$(SANITIZE)' unit-tests
@@ -194,7 +197,7 @@ clean:
 	rm -rf $(B)
 
 FORCE:
-.PHONY: all tests unit-tests fuzzers bootstrap demo check lint sanitize fuzz bench-switch install \
+.PHONY: all tests unit-tests fuzzers bootstrap demo check lint format sanitize fuzz bench-switch install \
 	uninstall clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

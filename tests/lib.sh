@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=sh
 #
 # For the atf-sh tests:  . "$(atf_get_srcdir)/../../lib.sh"  (from tests/host: ../lib.sh).
 # Starting a program costs 20 to 40 ms in a guest: be frugal.
