@@ -155,7 +155,7 @@ fuzzers: $(FUZZERS)
 
 bench-switch:
 	@$(MAKE) $(JOBS) all $(B)/tests/bench/switch
-	@scripts/sandbox --disk 4G --disk 4G $(B)/tests/bench/switch
+	@scripts/sandbox --disk 4G --disk 4G -- sh -c 'exec $$0 $$SANDBOX_DISKS' $(B)/tests/bench/switch
 
 # ---- installation ----
 
