@@ -30,8 +30,7 @@ static unsigned distance(const char *a, const char *b)
 		for (unsigned j = 1; j <= len_b; j++) {
 			unsigned above = row[j];
 
-			row[j] = min3(above + 1, row[j - 1] + 1,
-				      diagonal + (a[i - 1] != b[j - 1]));
+			row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
 			diagonal = above;
 		}
 	}
@@ -152,8 +151,8 @@ static int set_value(const struct args *args, const struct arg_opt *o, const cha
 }
 
 /* Set @o from @inlined, or else from the next word. */
-static int take(struct args *args, const struct arg_opt *o, const char *inlined,
-		const char *next, bool *ret_took_next, struct snapmgr_err *err)
+static int take(struct args *args, const struct arg_opt *o, const char *inlined, const char *next,
+		bool *ret_took_next, struct snapmgr_err *err)
 {
 	const char *value = inlined ? inlined : next;
 
@@ -181,8 +180,8 @@ static int take_long(struct args *args, const char *word, const char *next, bool
 	return take(args, o, equals ? equals + 1 : NULL, next, ret_took_next, err);
 }
 
-static int take_letters(struct args *args, const char *word, const char *next,
-			bool *ret_took_next, struct snapmgr_err *err)
+static int take_letters(struct args *args, const char *word, const char *next, bool *ret_took_next,
+			struct snapmgr_err *err)
 {
 	for (const char *p = word + 1; *p; p++) {
 		const struct arg_opt *o = find_letter(args, *p);
@@ -212,8 +211,8 @@ static int contradictions(const struct args *args, struct snapmgr_err *err)
 	return 0;
 }
 
-int args_parse(struct args *args, int argc, char *const argv[], bool stop_at_operand,
-	       int *ret_used, struct snapmgr_err *err)
+int args_parse(struct args *args, int argc, char *const argv[], bool stop_at_operand, int *ret_used,
+	       struct snapmgr_err *err)
 {
 	bool options = true;
 	int i;
@@ -249,8 +248,7 @@ void args_release(struct args *args)
 	for (const struct arg_opt *const *t = args->tables; t && *t; t++)
 		for (const struct arg_opt *o = *t; o->name; o++)
 			if (o->kind == ARG_LIST) {
-				struct arg_list *list =
-					(void *)((char *)args->values + o->offset);
+				struct arg_list *list = (void *)((char *)args->values + o->offset);
 
 				free(list->items);
 				*list = (struct arg_list){ 0 };

@@ -57,8 +57,8 @@ struct args {
  *
  * Return: 0 or -EINVAL (usage). Release with args_release() in both cases.
  */
-int args_parse(struct args *args, int argc, char *const argv[], bool stop_at_operand,
-	       int *ret_used, struct snapmgr_err *err);
+int args_parse(struct args *args, int argc, char *const argv[], bool stop_at_operand, int *ret_used,
+	       struct snapmgr_err *err);
 void args_release(struct args *args);
 
 int arg_list_add(struct arg_list *list, const char *item);

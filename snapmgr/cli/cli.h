@@ -34,11 +34,11 @@ struct cmd {
 	struct snapmgr_err err;
 };
 
-#define CMD_ANY	   SIZE_MAX /* as many operands as there are */
-#define CMD_NO_SM  1u	    /* needs no handle of the library */
+#define CMD_ANY	  SIZE_MAX /* as many operands as there are */
+#define CMD_NO_SM 1u	   /* needs no handle of the library */
 
 struct cmd_verb {
-	const char *name; /* "list", "pool list"; NULL ends the table */
+	const char *name;	     /* "list", "pool list"; NULL ends the table */
 	int (*run)(struct cmd *cmd); /* 0 or a negative errno with cmd->err filled */
 	size_t min_args, max_args;
 	const char *operands;
@@ -48,35 +48,42 @@ struct cmd_verb {
 	unsigned traits;
 };
 
-/* Rows of option tables: the name, where its value goes, what it is for. */
-#define CLI_AT(field)	   offsetof(struct cmd_flags, field)
-#define CLI_FLAG(n, f, h)  { .name = n, .kind = ARG_FLAG, .offset = CLI_AT(f), .help = h }
-#define CLI_TEXT(n, f, v, h) \
-	{ .name = n, .kind = ARG_TEXT, .offset = CLI_AT(f), .value = v, .help = h }
-#define CLI_SIZE(n, f, h) \
-	{ .name = n, .kind = ARG_SIZE, .offset = CLI_AT(f), .value = "SIZE", .help = h }
-#define CLI_END		 { .name = NULL }
-#define CLI_YES                                                                       \
-	{ .name = "yes", .letter = 'y', .kind = ARG_FLAG, .offset = CLI_AT(yes),      \
-	  .help = "do not ask" }
-#define CLI_DRY_RUN	 CLI_FLAG("dry-run", dry_run, "say what would happen, change nothing")
-#define CLI_PROGRESS	 CLI_FLAG("progress", progress, "report progress, also where stderr is no terminal")
-#define CLI_PARAMS                                                                    \
-	{ .name = "option", .letter = 'o', .kind = ARG_LIST, .offset = CLI_AT(params), \
-	  .value = "KEY=VALUE", .help = "parameter of the driver; may be repeated" }
-#define CLI_ONLINE                                                                    \
-	{ .name = "online", .kind = ARG_FLAG, .offset = CLI_AT(online),               \
-	  .help = "although a program (a VM) has it open; never although it is mounted", \
-	  .not_with = "remount" }
-#define CLI_REMOUNT                                                                   \
-	CLI_FLAG("remount", remount, "unmount it, and mount it again with the same options")
-#define CLI_LABEL	 CLI_TEXT("label", label, "TEXT", "a short text")
-#define CLI_DESCRIPTION	 CLI_TEXT("description", description, "TEXT", "a longer text")
-#define CLI_TAG                                                                       \
-	{ .name = "tag", .kind = ARG_LIST, .offset = CLI_AT(tags), .value = "KEY=VALUE", \
-	  .help = "attach a tag; may be repeated" }
+/* Rows of option tables: name, letter, kind, where the value goes, what it is called, what for. */
+#define CLI_AT(field) offsetof(struct cmd_flags, field)
+#define CLI_OPT(name, letter, kind, field, value, help, not_with)        \
+	{                                                                \
+		name, letter, kind, CLI_AT(field), value, help, not_with \
+	}
+#define CLI_FLAG(n, field, help)	CLI_OPT(n, 0, ARG_FLAG, field, NULL, help, NULL)
+#define CLI_TEXT(n, field, value, help) CLI_OPT(n, 0, ARG_TEXT, field, value, help, NULL)
+#define CLI_SIZE(n, field, help)	CLI_OPT(n, 0, ARG_SIZE, field, "SIZE", help, NULL)
+#define CLI_LIST(n, l, field, help)	CLI_OPT(n, l, ARG_LIST, field, "KEY=VALUE", help, NULL)
+#define CLI_END				CLI_OPT(NULL, 0, ARG_FLAG, json, NULL, NULL, NULL)
 
-extern const struct arg_opt cli_common_opts[]; /* what every command takes */
+/* Those that several commands take. */
+#define CLI_YES	    CLI_OPT("yes", 'y', ARG_FLAG, yes, NULL, "do not ask", NULL)
+#define CLI_DRY_RUN CLI_FLAG("dry-run", dry_run, "say what would happen, change nothing")
+#define CLI_PROGRESS \
+	CLI_FLAG("progress", progress, "report progress, also where stderr is no terminal")
+#define CLI_PARAMS CLI_LIST("option", 'o', params, "parameter of the driver; may be repeated")
+#define CLI_ONLINE                                   \
+	CLI_OPT("online", 0, ARG_FLAG, online, NULL, \
+		"although a program (a VM) has it open; never although it is mounted", "remount")
+#define CLI_REMOUNT \
+	CLI_FLAG("remount", remount, "unmount it, and mount it again with the same options")
+#define CLI_PROJECT	CLI_TEXT("project", project, "NAME", "the owner whose quota it counts for")
+#define CLI_LABEL	CLI_TEXT("label", label, "TEXT", "a short text")
+#define CLI_DESCRIPTION CLI_TEXT("description", description, "TEXT", "a longer text")
+#define CLI_TAG		CLI_LIST("tag", 0, tags, "attach a tag; may be repeated")
+
+/* What is made by create and clone. */
+#define CLI_NEW_VOLUME                                                                   \
+	CLI_PROJECT, CLI_LABEL, CLI_DESCRIPTION, CLI_TAG,                                \
+		CLI_FLAG("inactive", inactive, "do not map it, now or with its pool"),   \
+		CLI_FLAG("guest", guest, "what is inside belongs to a virtual machine"), \
+		CLI_FLAG("no-revert", no_revert, "revert_to_snapshot_support is off"), CLI_PARAMS
+
+extern const struct arg_opt cli_common_opts[];	    /* what every command takes */
 extern const struct cmd_verb *const cli_families[]; /* tables of verbs; NULL-terminated */
 extern const struct cmd_verb cmd_pool_verbs[], cmd_volume_verbs[], cmd_delete_verbs[],
 	cmd_snapshot_verbs[], cmd_revert_verbs[], cmd_undo_verbs[], cmd_list_verbs[],
@@ -98,6 +105,12 @@ void say(const struct cmd *cmd, const char *fmt, ...) __attribute__((format(prin
 int out_failed(void);
 
 /* ---- common.c: what several commands do the same way ---- */
+
+/* is_pool_spec() - a bare name, which can only be a pool's */
+bool is_pool_spec(const char *text);
+bool is_uuid(const char *text);
+/* tags_from_list() - "KEY=VALUE" taken apart; *ret is the caller's to free, NULL where there are none */
+int tags_from_list(const struct arg_list *list, struct snapmgr_tag **ret, struct snapmgr_err *err);
 
 /* show_after() - with --json, the object that a command changed, as it is now */
 int show_after(struct cmd *cmd, const char *spec);
@@ -122,12 +135,5 @@ int confirm(struct cmd *cmd, const char *question);
 int progress_report(const char *what, uint64_t done, uint64_t todo, void *data);
 /* progress_end() - leave the terminal as it was */
 void progress_end(void);
-
-/* ---- operands ---- */
-
-bool is_pool_spec(const char *text);
-bool is_uuid(const char *text);
-/* tags_from_list() - "KEY=VALUE" taken apart; *ret is the caller's to free, NULL where there are none */
-int tags_from_list(const struct arg_list *list, struct snapmgr_tag **ret, struct snapmgr_err *err);
 
 #endif

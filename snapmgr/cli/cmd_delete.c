@@ -115,8 +115,8 @@ static int run_delete(struct cmd *cmd)
 }
 
 static const struct arg_opt delete_opts[] = {
-	{ .name = "recursive", .kind = ARG_FLAG, .offset = CLI_AT(recursive),
-	  .help = "a volume with its snapshots", .not_with = "keep-snapshots" },
+	CLI_OPT("recursive", 0, ARG_FLAG, recursive, NULL, "a volume with its snapshots",
+		"keep-snapshots"),
 	CLI_FLAG("keep-snapshots", keep_snapshots, "a volume without its snapshots"),
 	CLI_YES,
 	CLI_DRY_RUN,

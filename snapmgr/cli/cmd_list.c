@@ -72,8 +72,8 @@ static int list_json(struct listing *l, const char *spec, const struct snapmgr_l
 
 static void header(struct table *t, bool space)
 {
-	static const char *const names[] = { "NAME", "SIZE", "USED", "EXCLUSIVE", "AGE", "STATE",
-					     "PARENT", "NOTES" };
+	static const char *const names[] = { "NAME", "SIZE",  "USED",	"EXCLUSIVE",
+					     "AGE",  "STATE", "PARENT", "NOTES" };
 
 	t->columns = (unsigned)SM_ARRAY(names) - !space;
 	t->right = space ? 0x1e : 0xe;
@@ -121,9 +121,9 @@ static int visit_row(const struct snapmgr_object *o, void *data)
 	table_cell(t, o->state);
 	table_cell(t, short_parent(o));
 	notes_cell(t, o);
-	table_end_row(t, o->kind == SNAPMGR_VOLUME ? TABLE_BOLD
-			 : o->kind == SNAPMGR_UNDO ? TABLE_DIM
-						   : TABLE_NORMAL);
+	table_end_row(t, o->kind == SNAPMGR_VOLUME ? TABLE_BOLD :
+			 o->kind == SNAPMGR_UNDO   ? TABLE_DIM :
+						     TABLE_NORMAL);
 	return 0;
 }
 
@@ -237,8 +237,7 @@ static void capability_row(struct table *t, const struct snapmgr_capability *c)
 	size_t len = 0;
 
 	for (const char *const *s = c->strategies; s && *s && len < sizeof(text); s++)
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? "," : "",
-					*s);
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? "," : "", *s);
 	table_cell(t, c->driver);
 	table_cell(t, *c->pool ? c->pool : "-");
 	table_cell(t, c->snapshot_support ? "yes" : "no");
@@ -263,8 +262,8 @@ static int visit_capability(const struct snapmgr_capability *c, void *data)
 
 static int run_capabilities(struct cmd *cmd)
 {
-	static const char *const names[] = { "DRIVER", "POOL", "SNAPSHOT", "REVERT", "CLONE",
-					     "IN PLACE", "ONLINE", "STRATEGIES" };
+	static const char *const names[] = { "DRIVER", "POOL",	   "SNAPSHOT", "REVERT",
+					     "CLONE",  "IN PLACE", "ONLINE",   "STRATEGIES" };
 	struct listing l = { .cmd = cmd, .table = { .columns = SM_ARRAY(names) } };
 	const char *pool = cmd->n_args ? cmd->args[0] : NULL;
 	int r;
@@ -285,7 +284,8 @@ static int run_capabilities(struct cmd *cmd)
 }
 
 static const struct arg_opt list_opts[] = {
-	CLI_FLAG("space", space, "what each would free, alone; reads the metadata, which takes time"),
+	CLI_FLAG("space", space,
+		 "what each would free, alone; reads the metadata, which takes time"),
 	CLI_FLAG("undo", undo, "undo points too"),
 	CLI_END,
 };

@@ -253,8 +253,9 @@ static int visit_loss(const struct snapmgr_pool *p, void *data)
 	len = strlen(loss->text);
 	if (p->volumes != UINT64_MAX)
 		(void)snprintf(loss->text + len, sizeof(loss->text) - len,
-			       " with %llu volumes and %llu snapshots",
-			       (unsigned long long)p->volumes, (unsigned long long)p->snapshots);
+			       " with %llu volume%s and %llu snapshot%s",
+			       (unsigned long long)p->volumes, p->volumes == 1 ? "" : "s",
+			       (unsigned long long)p->snapshots, p->snapshots == 1 ? "" : "s");
 	return 0;
 }
 
@@ -338,8 +339,8 @@ const struct cmd_verb cmd_pool_verbs[] = {
 	{ "pool deactivate", run_deactivate, 1, 1, "POOL", "unmap a pool and all that is in it",
 	  NULL, "pool deactivate p0", 0 },
 	{ "pool export", run_export, 1, 1, "POOL",
-	  "deactivate a pool and let go of it, for another host to import", NULL,
-	  "pool export p0", 0 },
+	  "deactivate a pool and let go of it, for another host to import", NULL, "pool export p0",
+	  0 },
 	{ "pool import", run_import, 1, 1, "POOL", "take a pool that was exported, and activate it",
 	  import_opts, "pool import p0 --as p1", 0 },
 	{ "pool check", run_check, 1, 1, "POOL",

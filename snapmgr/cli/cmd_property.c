@@ -55,9 +55,9 @@ const struct cmd_verb cmd_property_verbs[] = {
 	{ "set", run_set, 2, CMD_ANY, "OBJECT KEY=VALUE...",
 	  "change properties\n\n"
 	  "KEY is label, description, project, undo_keep, guest, autostart,\n"
-	  "revert_to_snapshot_support, or tag:NAME; an empty value removes a tag.", NULL,
-	  "set p0/v undo_keep=5 tag:role=db", 0 },
-	{ "get", run_get, 1, 2, "OBJECT [KEY]",
-	  "print one property, or all that can be set", NULL, "get p0/v tag:role", 0 },
+	  "revert_to_snapshot_support, or tag:NAME; an empty value removes a tag.",
+	  NULL, "set p0/v undo_keep=5 tag:role=db", 0 },
+	{ "get", run_get, 1, 2, "OBJECT [KEY]", "print one property, or all that can be set", NULL,
+	  "get p0/v tag:role", 0 },
 	{ .name = NULL },
 };

@@ -82,18 +82,7 @@ static int run_clone(struct cmd *cmd)
 static const struct arg_opt snapshot_opts[] = {
 	CLI_LABEL, CLI_DESCRIPTION, CLI_TAG, CLI_PARAMS, CLI_END,
 };
-static const struct arg_opt clone_opts[] = {
-	CLI_TEXT("project", project, "NAME", "the owner whose quota it counts for"),
-	CLI_LABEL,
-	CLI_DESCRIPTION,
-	CLI_TAG,
-	CLI_FLAG("inactive", inactive, "do not map it, now or with its pool"),
-	CLI_FLAG("guest", guest, "what is inside belongs to a virtual machine"),
-	CLI_FLAG("no-revert", no_revert, "revert_to_snapshot_support is off"),
-	CLI_PARAMS,
-	CLI_PROGRESS,
-	CLI_END,
-};
+static const struct arg_opt clone_opts[] = { CLI_NEW_VOLUME, CLI_PROGRESS, CLI_END };
 
 const struct cmd_verb cmd_snapshot_verbs[] = {
 	{ "snapshot", run_snapshot, 1, CMD_ANY, "POOL/VOL@SNAP...",
@@ -101,8 +90,8 @@ const struct cmd_verb cmd_snapshot_verbs[] = {
 	  "snapshot p0/data@s1 p0/log@s1", 0 },
 	{ "hold", run_hold, 1, 1, "POOL/VOL@SNAP", "keep a snapshot from being deleted", NULL,
 	  "hold p0/v@s1", 0 },
-	{ "release", run_release, 1, 1, "POOL/VOL@SNAP", "let a held snapshot be deleted",
-	  NULL, "release p0/v@s1", 0 },
+	{ "release", run_release, 1, 1, "POOL/VOL@SNAP", "let a held snapshot be deleted", NULL,
+	  "release p0/v@s1", 0 },
 	{ "clone", run_clone, 2, 2, "POOL/VOL@SNAP POOL/NEW",
 	  "make a new volume with a snapshot's contents", clone_opts, "clone p0/v@s1 p0/test", 0 },
 	{ .name = NULL },

@@ -140,6 +140,7 @@ const struct cmd_verb cmd_tree_verbs[] = {
 	{ "tree", run_tree, 0, 1, "[POOL[/VOL]]",
 	  "draw the snapshots of volumes as trees\n\n"
 	  "Oldest first. The left column leads to the head; what was left by a revert branches\n"
-	  "off to the right, undo points among it.", NULL, "tree p0/v", 0 },
+	  "off to the right, undo points among it.",
+	  NULL, "tree p0/v", 0 },
 	{ .name = NULL },
 };

@@ -117,14 +117,7 @@ static int run_deactivate(struct cmd *cmd)
 
 static const struct arg_opt create_opts[] = {
 	CLI_SIZE("size", size_bytes, "how large it is: 10G, 512MiB; needed"),
-	CLI_TEXT("project", project, "NAME", "the owner whose quota it counts for"),
-	CLI_LABEL,
-	CLI_DESCRIPTION,
-	CLI_TAG,
-	CLI_FLAG("inactive", inactive, "do not map it, now or with its pool"),
-	CLI_FLAG("guest", guest, "what is inside belongs to a virtual machine"),
-	CLI_FLAG("no-revert", no_revert, "revert_to_snapshot_support is off"),
-	CLI_PARAMS,
+	CLI_NEW_VOLUME,
 	CLI_END,
 };
 static const struct arg_opt resize_opts[] = {
@@ -138,9 +131,10 @@ const struct cmd_verb cmd_volume_verbs[] = {
 	{ "resize", run_resize, 2, 2, "POOL/VOL SIZE", "change the size of a volume", resize_opts,
 	  "resize p0/v 20G", 0 },
 	{ "rename", run_rename, 2, 2, "OBJECT NEWNAME",
-	  "give a pool, volume or snapshot another name", NULL, "rename p0/v@s1 before-upgrade", 0 },
-	{ "activate", run_activate, 1, CMD_ANY, "OBJECT...",
-	  "map volumes, or snapshots read-only", NULL, "activate p0/v@s1", 0 },
+	  "give a pool, volume or snapshot another name", NULL, "rename p0/v@s1 before-upgrade",
+	  0 },
+	{ "activate", run_activate, 1, CMD_ANY, "OBJECT...", "map volumes, or snapshots read-only",
+	  NULL, "activate p0/v@s1", 0 },
 	{ "deactivate", run_deactivate, 1, CMD_ANY, "OBJECT...", "unmap volumes or snapshots", NULL,
 	  "deactivate p0/v@s1", 0 },
 	{ .name = NULL },

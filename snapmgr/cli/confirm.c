@@ -13,7 +13,7 @@ int confirm(struct cmd *cmd, const char *question)
 		return 0;
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
 		return sm_fail(&cmd->err, SNAPMGR_USAGE, EINVAL,
-			       "%s? nobody is there to ask: use --yes", question);
+			       "to %s, say --yes (there is no terminal to ask on)", question);
 	(void)fflush(stdout);
 	text_plain(stderr, question);
 	(void)fputs("? [y/N] ", stderr);

@@ -60,15 +60,16 @@ void help_all(void)
 				     v->help);
 	(void)puts("\nOptions of every command:");
 	option_lines(cli_common_opts);
-	(void)printf("\nObjects are POOL, POOL/VOL, POOL/VOL@SNAP, a UUID, or one of the selectors\n"
-		     "POOL/VOL@latest[~N] and POOL/VOL@undo[~N].\n\n"
-		     "Example:\n"
-		     "  snapmgr pool create p0 /dev/vdb /dev/vdc\n"
-		     "  snapmgr create p0/v --size 10G\n"
-		     "  snapmgr snapshot p0/v@s1\n"
-		     "  snapmgr revert p0/v@s1\n\n%s\n"
-		     "'snapmgr help COMMAND' tells about one of them; see also snapmgr(8).\n",
-		     statuses);
+	(void)printf(
+		"\nObjects are POOL, POOL/VOL, POOL/VOL@SNAP, a UUID, or one of the selectors\n"
+		"POOL/VOL@latest[~N] and POOL/VOL@undo[~N].\n\n"
+		"Example:\n"
+		"  snapmgr pool create p0 /dev/vdb /dev/vdc\n"
+		"  snapmgr create p0/v --size 10G\n"
+		"  snapmgr snapshot p0/v@s1\n"
+		"  snapmgr revert p0/v@s1\n\n%s\n"
+		"'snapmgr help COMMAND' tells about one of them; see also snapmgr(8).\n",
+		statuses);
 }
 
 /* How many of @words make up @name; 0 where they are others. */
@@ -166,9 +167,17 @@ static int run_version(struct cmd *cmd)
 }
 
 const struct cmd_verb cmd_help_verbs[] = {
-	{ .name = "help", .run = run_help, .max_args = 2, .operands = "[COMMAND]",
-	  .help = "say what a command does", .example = "help revert", .traits = CMD_NO_SM },
-	{ .name = "version", .run = run_version, .operands = "", .help = "print the version",
+	{ .name = "help",
+	  .run = run_help,
+	  .max_args = 2,
+	  .operands = "[COMMAND]",
+	  .help = "say what a command does",
+	  .example = "help revert",
+	  .traits = CMD_NO_SM },
+	{ .name = "version",
+	  .run = run_version,
+	  .operands = "",
+	  .help = "print the version",
 	  .traits = CMD_NO_SM },
 	{ .name = NULL },
 };

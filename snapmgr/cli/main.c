@@ -9,19 +9,17 @@
 #include "snapmgr/cli/text.h"
 
 const struct cmd_verb *const cli_families[] = {
-	cmd_pool_verbs,	    cmd_volume_verbs, cmd_delete_verbs, cmd_snapshot_verbs,
-	cmd_revert_verbs,   cmd_undo_verbs,   cmd_list_verbs,	cmd_tree_verbs,
-	cmd_property_verbs, cmd_recover_verbs, cmd_help_verbs,	NULL,
+	cmd_pool_verbs,	    cmd_volume_verbs,  cmd_delete_verbs, cmd_snapshot_verbs,
+	cmd_revert_verbs,   cmd_undo_verbs,    cmd_list_verbs,	 cmd_tree_verbs,
+	cmd_property_verbs, cmd_recover_verbs, cmd_help_verbs,	 NULL,
 };
 
 const struct arg_opt cli_common_opts[] = {
 	CLI_FLAG("json", json, "print one JSON document"),
-	{ .name = "quiet", .letter = 'q', .kind = ARG_FLAG, .offset = CLI_AT(quiet),
-	  .help = "no word about success, no warnings" },
-	{ .name = "wait", .kind = ARG_SECONDS, .offset = CLI_AT(wait_s), .value = "SECONDS",
-	  .help = "how long to wait for a pool that is locked (30)" },
-	{ .name = "help", .letter = 'h', .kind = ARG_FLAG, .offset = CLI_AT(help),
-	  .help = "say this" },
+	CLI_OPT("quiet", 'q', ARG_FLAG, quiet, NULL, "no word about success, no warnings", NULL),
+	CLI_OPT("wait", 0, ARG_SECONDS, wait_s, "SECONDS",
+		"how long to wait for a pool that is locked (30)", NULL),
+	CLI_OPT("help", 'h', ARG_FLAG, help, NULL, "say this", NULL),
 	CLI_END,
 };
 

@@ -179,7 +179,8 @@ void object_json(struct json *j, const struct snapmgr_object *o, bool space)
 }
 
 /* @people: sizes with units and bytes; else the bare number, for scripts */
-static void value_plain(FILE *to, const struct field *f, const struct snapmgr_object *o, bool people)
+static void value_plain(FILE *to, const struct field *f, const struct snapmgr_object *o,
+			bool people)
 {
 	char text[TEXT_TIME], human[TEXT_SIZE];
 

@@ -16,11 +16,14 @@ struct pack_block {
 static const struct {
 	size_t at, size;
 } texts[] = {
-#define MEMBER(m) { offsetof(struct snapmgr_object, m), sizeof(((struct snapmgr_object *)0)->m) }
-	MEMBER(pool),	     MEMBER(volume),  MEMBER(name),  MEMBER(uuid),	  MEMBER(driver),
-	MEMBER(state),	     MEMBER(parent),  MEMBER(parent_name), MEMBER(snapshot_of),
-	MEMBER(project),     MEMBER(label),   MEMBER(description), MEMBER(dm_name),
-	MEMBER(device),
+#define MEMBER(m)                                                                           \
+	{                                                                                   \
+		offsetof(struct snapmgr_object, m), sizeof(((struct snapmgr_object *)0)->m) \
+	}
+	MEMBER(pool),	     MEMBER(volume),  MEMBER(name),   MEMBER(uuid),
+	MEMBER(driver),	     MEMBER(state),   MEMBER(parent), MEMBER(parent_name),
+	MEMBER(snapshot_of), MEMBER(project), MEMBER(label),  MEMBER(description),
+	MEMBER(dm_name),     MEMBER(device),
 #undef MEMBER
 };
 

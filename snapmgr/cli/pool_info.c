@@ -15,7 +15,10 @@ static const struct field {
 	enum type type;
 	size_t at;
 } fields[] = {
-#define FIELD(name, type, member) { name, type, offsetof(struct snapmgr_pool, member) }
+#define FIELD(name, type, member)                                 \
+	{                                                         \
+		name, type, offsetof(struct snapmgr_pool, member) \
+	}
 	FIELD("name", TEXT, name),
 	FIELD("uuid", TEXT, uuid),
 	FIELD("driver", TEXT, driver),
@@ -166,8 +169,10 @@ static void warnings(FILE *to, const struct snapmgr_pool *p)
 		if (m->missing)
 			(void)fprintf(to, "warning: member %s is missing\n", m->uuid);
 		if (m->bad_copy && !m->missing)
-			(void)fprintf(to, "warning: %s has a damaged superblock copy: "
-				      "snapmgr pool check --repair %s\n", m->device, p->name);
+			(void)fprintf(to,
+				      "warning: %s has a damaged superblock copy: "
+				      "snapmgr pool check --repair %s\n",
+				      m->device, p->name);
 	}
 }
 
@@ -200,8 +205,8 @@ void pool_lines(FILE *to, const struct snapmgr_pool *p)
 void pool_header(struct table *t)
 {
 	static const char *const names[POOL_COLUMNS] = {
-		"NAME", "DRIVER", "STATE", "SIZE", "USED", "META", "VOLUMES", "SNAPSHOTS",
-		"MEMBERS",
+		"NAME", "DRIVER",  "STATE",	"SIZE",	   "USED",
+		"META", "VOLUMES", "SNAPSHOTS", "MEMBERS",
 	};
 
 	t->columns = POOL_COLUMNS;

@@ -203,8 +203,10 @@ static void row(struct drawing *d, struct tree_node *node, const char *lead)
 	char name[PREFIX + SNAPMGR_NAME_MAX + 16], text[TEXT_SIZE];
 
 	(void)snprintf(name, sizeof(name), "%s%s%s  %s%s", d->prefix, lead,
-		       head ? s->head : undo ? s->undo : s->snapshot, undo ? "@" : "",
-		       head ? "head" : node->name);
+		       head ? s->head :
+		       undo ? s->undo :
+			      s->snapshot,
+		       undo ? "@" : "", head ? "head" : node->name);
 	table_cell(d->table, name);
 	table_cell(d->table, text_size(node->size_bytes, text));
 	table_cell(d->table, text_size(node->used_bytes, text));

@@ -115,8 +115,7 @@ ATF_TC_BODY(an_unknown_option_is_refused_with_the_nearest_one, tc)
 {
 	require_usage(PARSE("--forse"), "unknown option '--forse'; did you mean '--force'?");
 	require_usage(PARSE("--sz=1"), "unknown option '--sz'");
-	require_usage(PARSE("--wiat", "1"),
-		      "unknown option '--wiat'; did you mean '--wait'?");
+	require_usage(PARSE("--wiat", "1"), "unknown option '--wiat'; did you mean '--wait'?");
 	require_usage(PARSE("--lable=x"), "unknown option '--lable'; did you mean '--label'?");
 	require_usage(PARSE("-x"), "unknown option '-x'");
 	require_usage(PARSE("-fx"), "unknown option '-fx'");
@@ -135,8 +134,8 @@ ATF_TC_BODY(values_are_asked_for_and_refused_where_they_do_not_belong, tc)
 ATF_TC_WITHOUT_HEAD(seconds_are_whole_and_bounded);
 ATF_TC_BODY(seconds_are_whole_and_bounded, tc)
 {
-	static char *const bad[] = { "", "-1", "+1", "1.5", "1s", " 1", "4000001",
-				     "18446744073709551616" };
+	static char *const bad[] = { "",   "-1", "+1",	    "1.5",
+				     "1s", " 1", "4000001", "18446744073709551616" };
 
 	ATF_REQUIRE_EQ(0, PARSE("--wait", "0"));
 	ATF_CHECK_EQ(0, values.wait_s);
@@ -202,7 +201,8 @@ ATF_TC_BODY(the_nearest_word_is_a_likely_one_or_none, tc)
 	ATF_CHECK_STREQ("resize", nearest("resi"));
 	ATF_CHECK_STREQ("", nearest("rollback"));
 	ATF_CHECK_STREQ("", nearest(""));
-	ATF_CHECK_STREQ("", nearest("a-word-that-is-longer-than-any-command-could-be-in-a-program"));
+	ATF_CHECK_STREQ("",
+			nearest("a-word-that-is-longer-than-any-command-could-be-in-a-program"));
 }
 
 ATF_TP_ADD_TCS(tp)

@@ -83,8 +83,8 @@ ATF_TC_WITHOUT_HEAD(bytes_that_are_no_utf8_become_replacement_characters);
 ATF_TC_BODY(bytes_that_are_no_utf8_become_replacement_characters, tc)
 {
 	ATF_CHECK_STREQ("\"a\\ufffdb\"", quoted("a\377b"));
-	ATF_CHECK_STREQ("\"\\ufffd\"", quoted("\303"));			   /* cut short */
-	ATF_CHECK_STREQ("\"\\ufffd\\ufffd\"", quoted("\300\200"));	   /* overlong */
+	ATF_CHECK_STREQ("\"\\ufffd\"", quoted("\303"));			      /* cut short */
+	ATF_CHECK_STREQ("\"\\ufffd\\ufffd\"", quoted("\300\200"));	      /* overlong */
 	ATF_CHECK_STREQ("\"\\ufffd\\ufffd\\ufffd\"", quoted("\355\240\200")); /* a surrogate */
 	ATF_CHECK_STREQ("\"\\ufffd\\ufffd\\ufffd\\ufffd\"", quoted("\364\220\200\200"));
 	ATF_CHECK_STREQ("\"\\ufffd\\ufffdé\"", quoted("\340\237é"));

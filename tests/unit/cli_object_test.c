@@ -99,8 +99,8 @@ ATF_TC_BODY(a_snapshot_in_json_tells_exclusive_bytes_on_demand, tc)
 
 	ATF_CHECK(strstr(with, "\"used\":512,\"exclusive\":256,") != NULL);
 	ATF_CHECK(strstr(without, "exclusive") == NULL);
-	ATF_CHECK(strstr(without, "\"device\":null,\"dm_name\":null,\"major\":null,\"minor\":null")
-		  != NULL);
+	ATF_CHECK(strstr(without,
+			 "\"device\":null,\"dm_name\":null,\"major\":null,\"minor\":null") != NULL);
 	ATF_CHECK(strstr(without, "\"latest\":true,\"hold\":false") != NULL);
 	ATF_CHECK(strstr(without, "\"undo_keep\":null") != NULL);
 	free(with);

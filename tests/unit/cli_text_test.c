@@ -132,7 +132,8 @@ ATF_TC_BODY(columns_are_aligned_by_characters_not_bytes, tc)
 	text = drawn(&t, false);
 	ATF_CHECK_STREQ("NAME      N  NOTE\n"
 			"é       100  x\n"
-			"longer    1\n", text);
+			"longer    1\n",
+			text);
 	free(text);
 	text = drawn(&t, true);
 	ATF_CHECK(strncmp(text, "\033[1mNAME      N  NOTE\033[0m\n", 24) == 0);
