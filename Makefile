@@ -103,6 +103,9 @@ $(filter $(B)/tests/unit/cli_%,$(UNIT_TESTS)): $(CLI_PARTS)
 
 $(filter $(B)/tests/guest/shost/%,$(GUEST_C_TESTS)): $(B)/tests/guest/shost/lab.o
 
+$(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/crash/%,$(GUEST_C_TESTS)): \
+	$(B)/tests/guest/pool_lab.o
+
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
 	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)
 
