@@ -36,7 +36,7 @@ CORE_SRC = $(addprefix snapmgr/core/, \
 	garbage.c handle.c head.c layout.c list.c members.c object.c operation.c pool.c \
 	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_start.c \
 	pool_state.c property.c recover.c rename.c resize.c revert.c snapshot.c space.c \
-	strategy.c undo.c vet.c)
+	strategy.c undo.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \
 	args.c cmd_delete.c cmd_list.c cmd_pool.c cmd_property.c cmd_recover.c cmd_revert.c cmd_snapshot.c \
 	cmd_tree.c cmd_undo.c cmd_volume.c common.c confirm.c help.c json.c main.c object.c \
@@ -68,8 +68,9 @@ $(LIB_A): $(LIB_OBJ) $(B)/members
 	@rm -f $@
 	$(AR) rcsD $@ $(LIB_OBJ)
 
-$(B)/exports: Makefile
-	@mkdir -p $(@D); echo 'LIBSNAPMGR_0 { global: snapmgr_*; local: *; };' >$@
+EXPORTS = LIBSNAPMGR_0 { global: snapmgr_*; local: *; };
+$(B)/exports: FORCE
+	@mkdir -p $(@D); echo '$(EXPORTS)' | cmp -s - $@ || echo '$(EXPORTS)' >$@
 
 $(LIB_SO): $(LIB_OBJ) $(B)/members $(B)/exports
 	@mkdir -p $(@D)
@@ -147,7 +148,9 @@ format:
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 sanitize:
 	@$(MAKE) $(JOBS) B=$(B)/sanitize HARDEN= CFLAGS='$(SANITIZE)' unit-tests
-	@B=$(B)/sanitize scripts/check 'unit/*'
+	@echo 'leak:libatf-c' >$(B)/sanitize/leaks
+	@LSAN_OPTIONS=print_suppressions=0:suppressions=$(abspath $(B))/sanitize/leaks \
+		UBSAN_OPTIONS=print_stacktrace=1 B=$(B)/sanitize scripts/check 'unit/*'
 
 SECONDS = 60
 FUZZ = -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping
