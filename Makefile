@@ -95,7 +95,7 @@ unit-tests: $(UNIT_TESTS)
 tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(B)/tests/lib.sh $(BENCHES)
 
 # The fakes that a unit test is linked with, before the library: one line for each that has some.
-# $(B)/tests/unit/revert_test: $(B)/tests/unit/fake_kernel.o
+$(filter $(B)/tests/unit/vfs_test $(B)/tests/unit/catalogue_%,$(UNIT_TESTS)): $(B)/tests/unit/catalogue_rig.o
 $(B)/tests/guest/dm/switch_test: $(B)/tests/guest/dm/rig.o
 
 CLI_PARTS = $(addprefix $(B)/snapmgr/cli/, \
