@@ -14,6 +14,7 @@ WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototy
 HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -I. -fPIC $(WARN) $(HARDEN) $(CFLAGS)
 ALL_LDFLAGS = -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(LDFLAGS)
+Q = $(if $(V),,@echo '  $@';) # V=1 shows the commands
 LIBS = -ldevmapper -lblkid -lsqlite3 -lpthread
 
 # ---- sources, a list for each room ----
@@ -33,7 +34,7 @@ DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	names.c regions.c registry.c thin.c thin_pool.c thin_switch.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
 	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
-	garbage.c handle.c head.c layout.c list.c members.c object.c operation.c pool.c \
+	garbage.c handle.c head.c layout.c list.c members.c names.c object.c operation.c pool.c \
 	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_start.c \
 	pool_state.c property.c recover.c rename.c resize.c revert.c snapshot.c space.c \
 	strategy.c undo.c vet.c view.c)
@@ -53,7 +54,7 @@ all: $(LIB_A) $(LIB_SO) $(PROGRAMS)
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/flags: FORCE
 	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
@@ -66,7 +67,7 @@ $(B)/members: FORCE
 $(LIB_A): $(LIB_OBJ) $(B)/members
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcsD $@ $(LIB_OBJ)
+	$(Q)$(AR) rcsD $@ $(LIB_OBJ)
 
 EXPORTS = LIBSNAPMGR_0 { global: snapmgr_*; local: *; };
 $(B)/exports: FORCE
@@ -74,14 +75,14 @@ $(B)/exports: FORCE
 
 $(LIB_SO): $(LIB_OBJ) $(B)/members $(B)/exports
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions \
+	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,-Bsymbolic-functions \
 		-Wl,--version-script,$(B)/exports -o $@ $(LIB_OBJ) $(LIBS)
 	@ln -sf $(@F) $(@D)/$(SONAME)
 	@ln -sf $(SONAME) $(@D)/libsnapmgr.so
 
 $(B)/bin/snapmgr: $(CLI_OBJ) $(LIB_A) $(B)/members
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(CLI_OBJ) $(LIB_A) $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(CLI_OBJ) $(LIB_A) $(LIBS)
 
 # ---- tests: each C test is a program of its own, each shell test is copied and made executable ----
 
@@ -108,13 +109,13 @@ $(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/cr
 	$(B)/tests/guest/pool_lab.o
 
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
-	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)
 
 $(BENCHES): %: %.o $(LIB_A)
-	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)
 
 $(FUZZERS): %: %.o $(LIB_A)
-	$(CC) $(CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)
 
 $(SHELL_TESTS): $(B)/%: %.sh
 	@mkdir -p $(@D)

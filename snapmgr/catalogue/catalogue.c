@@ -12,7 +12,8 @@
 #include "snapmgr/catalogue/internal.h"
 
 #define CHECKPOINT_FRAMES 256u /* the log is moved into the database at a close beyond this */
-#define BUSY_TRIES	  400  /* pauses of 1 to 20 ms */
+#define FRAMES(cat, part) ((uint32_t)((cat)->vfs->region.wal_len * (part) / 4 / SCAT_FRAME_BYTES))
+#define BUSY_TRIES	  400 /* pauses of 1 to 20 ms */
 
 static const char sql_begin[] = "BEGIN IMMEDIATE";
 static const char sql_begin_read[] = "BEGIN";
@@ -137,7 +138,7 @@ int scat_format(const char *device, const struct scat_pool *pool, struct snapmgr
 	return r;
 }
 
-/* ---- open ---- */
+/* ---- what may be opened ---- */
 
 /* The database's header as it is in place: what is wrong here must not reach SQLite. */
 static int check_header(struct scat *cat, struct snapmgr_err *err)
@@ -178,33 +179,7 @@ static int check_versions(struct scat *cat, struct snapmgr_err *err)
 	return 0;
 }
 
-int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, struct scat **ret,
-	      struct snapmgr_err *err)
-{
-	struct scat *cat;
-	int r = connect(device, uuid, writable, &cat, err);
-
-	if (r < 0)
-		return r;
-	harden(cat->db);
-	r = check_header(cat, err);
-	if (r == 0)
-		r = exec(cat, "PRAGMA temp_store=2;PRAGMA cell_size_check=1;BEGIN", err);
-	if (r == 0)
-		r = check_versions(cat, err);
-	if (r == 0)
-		r = scat_schema_check(cat, err);
-	scat_rollback(cat);
-	if (r == 0 && writable)
-		r = exec(cat, "PRAGMA synchronous=FULL", err);
-	if (r < 0)
-		scat_close(cat);
-	else
-		*ret = cat;
-	return r;
-}
-
-/* ---- checkpoint and close ---- */
+/* ---- open, checkpoint, close ---- */
 
 static int begin_write(struct scat *cat, struct snapmgr_err *err)
 {
@@ -261,13 +236,54 @@ static void checkpoint_beyond(struct scat *cat, uint32_t frames)
 		(void)scat_checkpoint(cat, NULL);
 }
 
+int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, struct scat **ret,
+	      struct snapmgr_err *err)
+{
+	struct scat *cat;
+	int r = connect(device, uuid, writable, &cat, err);
+
+	if (r < 0)
+		return r;
+	harden(cat->db);
+	r = check_header(cat, err);
+	if (r == 0)
+		r = exec(cat, "PRAGMA temp_store=2;PRAGMA cell_size_check=1;BEGIN", err);
+	if (r == 0)
+		r = check_versions(cat, err);
+	if (r == 0)
+		r = scat_schema_check(cat, err);
+	scat_rollback(cat);
+	if (r == 0 && writable)
+		r = exec(cat, "PRAGMA synchronous=FULL", err);
+	if (r < 0) {
+		scat_close(cat);
+		return r;
+	}
+	checkpoint_beyond(cat, FRAMES(cat, 2)); /* writers that died never closed */
+	*ret = cat;
+	return 0;
+}
+
+void scat_park(struct scat *cat)
+{
+	scat_rollback(cat);
+	if (cat->wrote)
+		checkpoint_beyond(cat, CHECKPOINT_FRAMES);
+	scat_region_close(&cat->vfs->region);
+}
+
+int scat_unpark(struct scat *cat, struct snapmgr_err *err)
+{
+	return scat_region_reopen(&cat->vfs->region, err);
+}
+
 void scat_close(struct scat *cat)
 {
 	if (!cat)
 		return;
 	if (cat->db) {
 		scat_rollback(cat);
-		if (cat->wrote)
+		if (cat->wrote && cat->vfs->region.fd >= 0)
 			checkpoint_beyond(cat, CHECKPOINT_FRAMES);
 	}
 	for (size_t i = 0; i < SCAT_CACHED && cat->cached[i].sql; i++)
@@ -281,11 +297,18 @@ void scat_close(struct scat *cat)
 
 int scat_begin(struct scat *cat, struct snapmgr_err *err)
 {
+	int r;
+
+	if (cat->writing && !sqlite3_get_autocommit(cat->db))
+		return 0;
+	scat_rollback(cat);
 	if (!cat->writable)
 		return sm_fail(err, SNAPMGR_INTERNAL, EROFS,
 			       "catalogue of pool '%s' is open for reading only", cat->subject);
-	checkpoint_beyond(cat, (uint32_t)(cat->vfs->region.wal_len / 2 / SCAT_FRAME_BYTES));
-	return begin_write(cat, err);
+	checkpoint_beyond(cat, FRAMES(cat, 3)); /* closing does it long before; see there */
+	r = begin_write(cat, err);
+	cat->writing = r == 0;
+	return r;
 }
 
 int scat_begin_read(struct scat *cat, struct snapmgr_err *err)
@@ -319,11 +342,17 @@ int scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
 	cat->vfs->skip_sync = !durable;
 	r = scat_run(cat, sql_commit, NULL, err);
 	cat->vfs->skip_sync = false;
+	if (cat->vfs->held_error && r >= 0) {
+		scat_shm_distrust(cat->vfs);
+		(void)scat_vfs_failed(cat->vfs, SQLITE_IOERR_WRITE, cat->vfs->held_error, NULL);
+		return scat_sql_failed(cat, SQLITE_IOERR_WRITE, err);
+	}
 	if (r < 0) {
 		scat_rollback(cat);
 		cut_log(cat);
 		return r;
 	}
+	cat->writing = false;
 	/* nothing was written now, but what was committed without a flush before shall be durable */
 	if (durable && syncs == cat->vfs->syncs && (r = scat_vfs_sync(cat->vfs)) < 0) {
 		(void)scat_vfs_failed(cat->vfs, SQLITE_IOERR_FSYNC, r, NULL);
@@ -334,8 +363,11 @@ int scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
 
 void scat_rollback(struct scat *cat)
 {
-	if (!sqlite3_get_autocommit(cat->db))
-		(void)scat_run(cat, sql_rollback, NULL, NULL);
+	if (sqlite3_get_autocommit(cat->db))
+		return;
+	(void)scat_run(cat, sql_rollback, NULL, NULL);
+	cat->vfs->held_len = 0; /* another process may write there next */
+	cat->writing = false;
 }
 
 uint64_t scat_used_bytes(struct scat *cat)

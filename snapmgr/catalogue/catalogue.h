@@ -117,6 +117,15 @@ int scat_format(const char *device, const struct scat_pool *pool, struct snapmgr
  */
 int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, struct scat **ret,
 	      struct snapmgr_err *err);
+/**
+ * scat_park() - let go of the device, so that anybody may unmap it, and keep what was learnt of it
+ * scat_unpark() - take it up again
+ *
+ * A parked catalogue may be unparked or closed, nothing else. Return: 0; -ESTALE (err untouched)
+ * where the device is another one by now: close it and open anew.
+ */
+void scat_park(struct scat *cat);
+int scat_unpark(struct scat *cat, struct snapmgr_err *err);
 void scat_close(struct scat *cat); /* NULL is fine; rolls back; no checkpoint */
 DEFINE_AUTO(struct scat *, scat_close);
 
@@ -128,7 +137,7 @@ int scat_checkpoint(struct scat *cat, struct snapmgr_err *err);
 uint64_t scat_used_bytes(struct scat *cat);
 
 /**
- * scat_begin() - start a write transaction
+ * scat_begin() - start a write transaction; in one already, nothing
  * scat_begin_read() - one consistent view over several reads; end it with scat_rollback()
  * scat_commit() - @durable: with one flush; else it survives this process, not a power cut
  *
@@ -203,8 +212,6 @@ int scat_garbage_each(struct scat *cat, int (*visit)(uint32_t thin, void *data),
 int scat_thin_named(struct scat *cat, uint32_t thin, struct snapmgr_err *err);
 
 int scat_operation_insert(struct scat *cat, struct scat_operation *op, struct snapmgr_err *err);
-int scat_operation_update(struct scat *cat, const struct scat_operation *op,
-			  struct snapmgr_err *err);
 int scat_operation_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
 typedef int scat_operation_fn(const struct scat_operation *op, void *data);
 int scat_operation_each(struct scat *cat, scat_operation_fn *visit, void *data,

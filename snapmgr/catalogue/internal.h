@@ -25,6 +25,7 @@ struct scat {
 	sqlite3 *db;
 	struct scat_vfs *vfs;
 	bool writable, wrote;
+	bool writing; /* in a transaction that may write */
 	char subject[SNAPMGR_NAME_MAX + 1]; /* the pool's name, or its UUID while that is unknown */
 	struct scat_cached cached[SCAT_CACHED];
 };

@@ -6,13 +6,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "snapmgr/catalogue/bytes.h"
 #include "snapmgr/catalogue/catalogue.h"
 
 #define REGION_VERSION 1u
+
+#ifndef BLKGETDISKSEQ
+#define BLKGETDISKSEQ _IOR(0x12, 128, uint64_t) /* since Linux 5.15 */
+#endif
 
 enum {
 	AT_MAGIC = 0, /* 16 bytes */
@@ -83,6 +89,27 @@ static int open_region(const char *path, bool writable, struct scat_region *regi
 			       "cannot open catalogue '%s'", path);
 	}
 	*ret_bytes = (uint64_t)end;
+	if (ioctl(region->fd, BLKGETDISKSEQ, &region->life) < 0)
+		region->life = 0; /* a file, or an older kernel */
+	return 0;
+}
+
+int scat_region_reopen(struct scat_region *region, struct snapmgr_err *err)
+{
+	struct scat_region again;
+	uint64_t bytes = 0;
+	int r = open_region(region->path, region->writable, &again, &bytes, err);
+
+	if (r < 0) {
+		scat_region_close(&again);
+		return r;
+	}
+	if (!again.life || again.life != region->life ||
+	    (bytes - region->db_at) / SCAT_PAGE_BYTES * SCAT_PAGE_BYTES != region->db_len) {
+		scat_region_close(&again);
+		return -ESTALE;
+	}
+	region->fd = again.fd;
 	return 0;
 }
 

@@ -18,6 +18,7 @@ struct scat_region {
 	bool writable;
 	char path[256];
 	struct sm_uuid pool;
+	uint64_t life; /* of the device: another one each time it is mapped; 0: not known */
 	uint64_t wal_at, wal_len, db_at, db_len; /* bytes; the database reaches to the end */
 };
 
@@ -28,6 +29,11 @@ struct scat_region {
  */
 int scat_region_open(const char *path, const struct sm_uuid *pool, bool writable,
 		     struct scat_region *ret, struct snapmgr_err *err);
+/**
+ * scat_region_reopen() - after a close, where the device is still the one it was
+ * Return: 0; -ESTALE (err untouched) where it is another one, has grown, or cannot tell; ...
+ */
+int scat_region_reopen(struct scat_region *region, struct snapmgr_err *err);
 void scat_region_close(struct scat_region *region);
 /* scat_region_format() - write a header; log and database become empty. Does not flush. */
 int scat_region_format(const char *path, const struct sm_uuid *pool, struct snapmgr_err *err);

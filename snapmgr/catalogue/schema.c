@@ -92,13 +92,13 @@ static const struct object objects[] = {
 		     "volume INTEGER PRIMARY KEY REFERENCES volumes ON DELETE CASCADE,"
 		     "member_of INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE"),
 	INDEX("group_members_of", "group_members(member_of)"),
-	STRICT_TABLE("operations", "id INTEGER PRIMARY KEY," IDENTITY ",verb TEXT NOT NULL,"
+	STRICT_TABLE("operations", "id INTEGER PRIMARY KEY,uuid BLOB NOT NULL,verb TEXT NOT NULL,"
 				   "volume INTEGER REFERENCES volumes ON DELETE SET NULL,"
 				   "snapshot INTEGER REFERENCES snapshots ON DELETE SET NULL,"
+				   "old_thin INTEGER,old_parent INTEGER,old_size INTEGER,"
 				   "boot_id BLOB NOT NULL,pid INTEGER NOT NULL,"
 				   "start_ticks INTEGER NOT NULL,started_at INTEGER NOT NULL,"
 				   "detail TEXT"),
-	IMPLIED("operations", "1"),
 	STRICT_TABLE("garbage", "thin INTEGER PRIMARY KEY"),
 	STRICT_TABLE("messages", "id INTEGER PRIMARY KEY," IDENTITY ",created_at INTEGER NOT NULL,"
 				 "expires_at INTEGER,level TEXT NOT NULL,project TEXT NOT NULL,"

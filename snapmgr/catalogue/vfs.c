@@ -18,6 +18,7 @@
 #include "snapmgr/catalogue/bytes.h"
 
 #define DB_HEADER_BYTES 100
+#define HELD_MAX	(128 * SM_KIB)
 #define DB_PAGES_AT	28
 #define WAL_MAGIC	UINT32_C(0x377f0682) /* the lowest bit tells the checksums' byte order */
 
@@ -40,6 +41,55 @@ int scat_vfs_failed(struct scat_vfs *vfs, int code, int errnum, const char *path
 	(void)snprintf(vfs->failed_path, sizeof(vfs->failed_path), "%s",
 		       path ? path : vfs->region.path);
 	return code;
+}
+
+/* ---- held writes ---- */
+
+/*
+ * SQLite writes a frame in two pieces, and a commit frame by frame: dozens of calls for what is one
+ * stretch of the log. They are held back and written as one before anybody could look: at a read of
+ * the log, at a flush, and at the barrier that SQLite raises before it publishes the frames in the
+ * wal-index. The barrier cannot fail, so scat_commit() asks for held_error.
+ */
+int scat_vfs_release(struct scat_vfs *vfs)
+{
+	size_t len = vfs->held_len;
+	int r;
+
+	if (!len)
+		return 0;
+	vfs->held_len = 0;
+	r = scat_region_write(&vfs->region, vfs->held, len, vfs->held_at);
+	if (r < 0)
+		vfs->held_error = r;
+	return r;
+}
+
+/* Return: true where it is held now. */
+static bool hold(struct scat_vfs *vfs, const void *buf, size_t len, uint64_t at)
+{
+	if (!vfs->held)
+		vfs->held = malloc(HELD_MAX);
+	if (!vfs->held || len > HELD_MAX - vfs->held_len ||
+	    (vfs->held_len && at != vfs->held_at + vfs->held_len))
+		return false;
+	if (!vfs->held_len)
+		vfs->held_at = at;
+	memcpy(vfs->held + vfs->held_len, buf, len);
+	vfs->held_len += len;
+	return true;
+}
+
+static int write_log(struct scat_vfs *vfs, const void *buf, size_t len, uint64_t at)
+{
+	int r;
+
+	if (hold(vfs, buf, len, at))
+		return 0;
+	r = scat_vfs_release(vfs);
+	if (r < 0 || hold(vfs, buf, len, at))
+		return r;
+	return scat_region_write(&vfs->region, buf, len, at);
 }
 
 /* ---- the two areas ---- */
@@ -66,7 +116,10 @@ static int read_file(sqlite3_file *base, void *buf, int amount, sqlite3_int64 at
 	struct file *f = file_of(base);
 	uint64_t len = area_len(f), from = (uint64_t)at, want = (uint64_t)amount;
 	ssize_t n;
+	int r = f->wal ? scat_vfs_release(f->vfs) : 0;
 
+	if (r < 0)
+		return scat_vfs_failed(f->vfs, SQLITE_IOERR_WRITE, r, NULL);
 	if (from >= len)
 		want = 0;
 	else if (want > len - from)
@@ -95,14 +148,19 @@ static int write_file(sqlite3_file *base, const void *buf, int amount, sqlite3_i
 	}
 	if (f->wal && at == 0)
 		f->vfs->wal_header_written = true;
-	r = scat_region_write(&f->vfs->region, buf, want, area_at(f) + from);
+	r = f->wal ? write_log(f->vfs, buf, want, area_at(f) + from) :
+		     scat_region_write(&f->vfs->region, buf, want, area_at(f) + from);
 	return r == 0 ? SQLITE_OK : scat_vfs_failed(f->vfs, SQLITE_IOERR_WRITE, r, NULL);
 }
 
 static int empty_wal(struct scat_vfs *vfs)
 {
 	static const unsigned char zeroes[SCAT_WAL_HEADER];
-	int r = scat_region_write(&vfs->region, zeroes, sizeof(zeroes), vfs->region.wal_at);
+	int r = scat_vfs_release(vfs);
+
+	if (r < 0)
+		return scat_vfs_failed(vfs, SQLITE_IOERR_TRUNCATE, r, NULL);
+	r = scat_region_write(&vfs->region, zeroes, sizeof(zeroes), vfs->region.wal_at);
 
 	return r == 0 ? SQLITE_OK : scat_vfs_failed(vfs, SQLITE_IOERR_TRUNCATE, r, NULL);
 }
@@ -117,8 +175,10 @@ static int truncate_file(sqlite3_file *base, sqlite3_int64 size)
 
 int scat_vfs_sync(struct scat_vfs *vfs)
 {
-	int r = fdatasync(vfs->region.fd) == 0 ? 0 : -errno;
+	int r = scat_vfs_release(vfs);
 
+	if (r == 0)
+		r = fdatasync(vfs->region.fd) == 0 ? 0 : -errno;
 	vfs->syncs++;
 	vfs->wal_header_written = false;
 	if (r < 0) /* the kernel now calls pages clean that never arrived: read them again */
@@ -147,7 +207,10 @@ static int sync_file(sqlite3_file *base, int flags)
 static int wal_size(struct scat_vfs *vfs, sqlite3_int64 *ret)
 {
 	unsigned char magic[4] = { 0 };
-	ssize_t n = scat_region_read(&vfs->region, magic, sizeof(magic), vfs->region.wal_at);
+	ssize_t n = scat_vfs_release(vfs);
+
+	if (n == 0)
+		n = scat_region_read(&vfs->region, magic, sizeof(magic), vfs->region.wal_at);
 
 	if (n < 0)
 		return scat_vfs_failed(vfs, SQLITE_IOERR_FSTAT, (int)n, NULL);
@@ -231,7 +294,7 @@ static int shm_lock(sqlite3_file *base, int offset, int n, int flags)
 
 static void shm_barrier(sqlite3_file *base)
 {
-	(void)base;
+	(void)scat_vfs_release(file_of(base)->vfs); /* kept in held_error */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -396,6 +459,7 @@ void scat_vfs_close(struct scat_vfs *vfs)
 	if (!vfs)
 		return;
 	(void)sqlite3_vfs_unregister(&vfs->base);
+	free(vfs->held); /* of a transaction that was not committed */
 	scat_shm_unmap(vfs);
 	scat_region_close(&vfs->region);
 	free(vfs);

@@ -33,6 +33,11 @@ struct scat_vfs {
 	bool skip_sync;		 /* the commit at hand need not be durable */
 	bool wal_header_written; /* since the last flush: that flush must be real */
 	uint64_t syncs, skipped_syncs;
+	/* Writes to the log that lie side by side, held back until somebody could see them. */
+	unsigned char *held;
+	size_t held_len;
+	uint64_t held_at; /* in the region */
+	int held_error;	  /* -errno of the held writes, where nobody could be told at once; 0: none */
 };
 
 int scat_vfs_open(const char *device, const struct sm_uuid *pool, bool writable,
@@ -40,6 +45,8 @@ int scat_vfs_open(const char *device, const struct sm_uuid *pool, bool writable,
 void scat_vfs_close(struct scat_vfs *vfs);
 /* scat_vfs_sync() - a real flush of the device. Return: 0 or -errno. */
 int scat_vfs_sync(struct scat_vfs *vfs);
+/* scat_vfs_release() - write what is held back. Return: 0 or -errno. */
+int scat_vfs_release(struct scat_vfs *vfs);
 /* scat_vfs_failed() - remember what failed; @path NULL: the region. Return: @code. */
 int scat_vfs_failed(struct scat_vfs *vfs, int code, int errnum, const char *path);
 /* scat_vfs_frames() - frames in the log as the wal-index knows; 0 where it is not mapped. */
@@ -49,5 +56,7 @@ uint32_t scat_vfs_frames(const struct scat_vfs *vfs);
 int scat_shm_map(struct scat_vfs *vfs, int index, int bytes, bool extend, void volatile **ret);
 int scat_shm_lock(struct scat_vfs *vfs, int offset, int n, int flags);
 void scat_shm_unmap(struct scat_vfs *vfs);
+/* scat_shm_distrust() - frames that it knows of did not arrive: let it be built anew. */
+void scat_shm_distrust(struct scat_vfs *vfs);
 
 #endif

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vfs_shm.c - the wal-index in /run/snapmgr/UUID/catalogue-shm
+ * vfs_shm.c - the wal-index in /run/snapmgr/UUID/catalogue-shm.LIFE
  *
- * Locks are open-file-description locks: they belong to the connection, not to the process. Each
- * connection holds a shared lock on ALIVE_BYTE. Who gets it exclusively is alone: what the file
- * holds then was left by the dead, perhaps of another time of the same pool, and is thrown away;
- * SQLite builds it anew from the log.
+ * LIFE is the kernel's number of the mapped device, which no other device ever gets in this boot. So
+ * the file is of this activation, whoever else had the pool before, and stays valid while nobody has
+ * it open: no command reads the log again that the one before it has indexed. A writer that died in
+ * the middle left what SQLite's protocol allows for. Where there is no such number (a file; a kernel
+ * before 5.15), each connection holds a shared lock on ALIVE_BYTE; who gets it exclusively is alone,
+ * throws away what the file holds, and SQLite builds it anew from the log.
+ *
+ * Locks are open-file-description locks: they belong to the connection, not to the process.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -56,21 +61,50 @@ static int say_alive(int fd)
 	return r;
 }
 
+/* Those of earlier lives. */
+static void remove_others(const char *folder, const char *mine)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (strncmp(entry->d_name, "catalogue-shm", 13) == 0 && strcmp(entry->d_name, mine) != 0)
+			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir)
+		(void)closedir(dir);
+}
+
+/* Return: 1 where the file was made, 0 where it was there, or -errno. */
+static int open_or_make(const char *path, int *ret)
+{
+	*ret = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (*ret >= 0)
+		return 0;
+	*ret = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return *ret >= 0 ? 1 : -errno;
+}
+
 static int open_shm(struct scat_vfs *vfs)
 {
-	char uuid[SNAPMGR_UUID_TEXT], path[SCAT_RUN_PATH];
+	char uuid[SNAPMGR_UUID_TEXT], folder[SCAT_RUN_PATH], name[40], path[SCAT_RUN_PATH + 41];
 	struct snapmgr_err err;
 	int r;
 
 	sm_uuid_text(&vfs->region.pool, uuid);
-	(void)snprintf(path, sizeof(path), "%s/%s", scat_run_dir(), uuid);
-	if (sm_mkdir_p(path, 0700, &err) < 0)
-		return scat_vfs_failed(vfs, SQLITE_IOERR_SHMOPEN, err.errnum, path);
-	(void)snprintf(path, sizeof(path), "%s/%s/catalogue-shm", scat_run_dir(), uuid);
-	vfs->shm.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (vfs->shm.fd < 0)
-		return scat_vfs_failed(vfs, SQLITE_IOERR_SHMOPEN, errno, path);
-	r = say_alive(vfs->shm.fd);
+	(void)snprintf(folder, sizeof(folder), "%s/%s", scat_run_dir(), uuid);
+	(void)snprintf(name, sizeof(name), "catalogue-shm.%llu", (unsigned long long)vfs->region.life);
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	r = open_or_make(path, &vfs->shm.fd);
+	if (r == -ENOENT) {
+		if (sm_mkdir_p(folder, 0700, &err) < 0)
+			return scat_vfs_failed(vfs, SQLITE_IOERR_SHMOPEN, err.errnum, folder);
+		r = open_or_make(path, &vfs->shm.fd);
+	}
+	if (r < 0)
+		return scat_vfs_failed(vfs, SQLITE_IOERR_SHMOPEN, r, path);
+	if (r > 0)
+		remove_others(folder, name);
+	r = vfs->region.life ? 0 : say_alive(vfs->shm.fd);
 	if (r == 0)
 		return SQLITE_OK;
 	(void)close(vfs->shm.fd);
@@ -159,4 +193,11 @@ uint32_t scat_vfs_frames(const struct scat_vfs *vfs)
 	if (vfs->shm.regions[0])
 		memcpy(&frames, (const char *)vfs->shm.regions[0] + MXFRAME_AT, sizeof(frames));
 	return frames;
+}
+
+/* Both copies of the header made invalid: whoever comes next builds the index anew from the log. */
+void scat_shm_distrust(struct scat_vfs *vfs)
+{
+	if (vfs->shm.regions[0])
+		memset(vfs->shm.regions[0], 0, 96);
 }
