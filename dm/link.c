@@ -9,10 +9,12 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "dm/sdm.h"
 
-#define TOLD_DIR SM_RUN_DIR "/udev"
+#define TOLD_DIR   SM_RUN_DIR "/udev"
+#define MOVE_TRIES 1000 /* pauses of 5 ms */
 
 static const char *const audience_words[] = {
 	[SDM_INTERNAL] = "internal",
@@ -82,6 +84,18 @@ int sdm_link_announce(const struct sdm_device *dev, struct snapmgr_err *err)
 	return replace_file(path, text, err);
 }
 
+int sdm_link_announced(const char *dm_uuid, char ret[200], struct snapmgr_err *err)
+{
+	AUTO(sm_close_file) FILE *f = NULL;
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), TOLD_DIR "/%s", dm_uuid);
+	f = fopen(path, "re");
+	if (!f)
+		return errno == ENOENT ? -ENOENT : cannot(err, errno, "read", path);
+	return fscanf(f, "SNAPMGR_LINK=\"%199[^\"]\"", ret) == 1 ? 0 : -ENOENT;
+}
+
 static void link_path(const struct sdm_device *dev, char path[PATH_MAX])
 {
 	(void)snprintf(path, PATH_MAX, SM_DEV_DIR "/%s", dev->link);
@@ -139,6 +153,41 @@ int sdm_link_settle(const struct sdm_device *dev, bool gone, struct snapmgr_err 
 		return make_link(dev, path, err);
 	drop_link(path);
 	return 0;
+}
+
+static int send_change(const struct sdm_device *dev, struct snapmgr_err *err)
+{
+	AUTO(sm_close_fd) int fd = -1;
+	struct sdm_info info;
+	char path[PATH_MAX];
+	int r = sdm_info(dev->name, &info, err);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/uevent", info.major, info.minor);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "change", 6) != 6)
+		return cannot(err, errno, "write", path);
+	return 0;
+}
+
+int sdm_link_move(const struct sdm_device *from, const struct sdm_device *to, struct snapmgr_err *err)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	char path[PATH_MAX];
+	int r = sdm_link_announce(to, err);
+
+	if (r < 0)
+		return r;
+	if (!sdm_udev_running()) {
+		(void)sdm_link_settle(from, true, NULL);
+		return sdm_link_settle(to, false, err);
+	}
+	r = send_change(to, err);
+	link_path(to, path);
+	for (int i = 0; r == 0 && i < MOVE_TRIES && access(path, F_OK) < 0; i++)
+		(void)nanosleep(&pause, NULL);
+	return r;
 }
 
 void sdm_link_forget(const struct sdm_device *dev)

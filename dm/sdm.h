@@ -125,6 +125,14 @@ int sdm_cookie_wait(struct sdm_cookie *cookie, uint32_t timeout_ms, struct snapm
 int sdm_link_announce(const struct sdm_device *dev, struct snapmgr_err *err);
 /* sdm_link_settle() - after: where no udevd runs, make (or with @gone remove) the link itself. */
 int sdm_link_settle(const struct sdm_device *dev, bool gone, struct snapmgr_err *err);
+/* sdm_link_announced() - the link that was announced for a dm UUID; -ENOENT: none was. */
+int sdm_link_announced(const char *dm_uuid, char ret[200], struct snapmgr_err *err);
+/**
+ * sdm_link_move() - another link for a device that keeps its name
+ *
+ * Where a udevd runs it is told by a synthetic event, and waited for, a few seconds at most.
+ */
+int sdm_link_move(const struct sdm_device *from, const struct sdm_device *to, struct snapmgr_err *err);
 /* sdm_link_forget() - after removal: the announcement, the link, and an empty folder. */
 void sdm_link_forget(const struct sdm_device *dev);
 

@@ -42,6 +42,7 @@ struct sm_pool {
 	struct scat *cat;
 	struct scat_pool row;
 	char node[160]; /* of the catalogue device */
+	struct sm_view *view; /* of a walk over many objects, borrowed; NULL: none is under way */
 };
 /**
  * sm_pool_open() - by name or UUID; @writable: with its lock, after finishing what the dead left
@@ -153,6 +154,40 @@ void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *
 void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v, const struct scat_undo *u,
 		    uint32_t back, struct sm_vdev *ret);
 
+/* ---- view.c: what a walk over many objects remembers ---- */
+
+/* Which objects are mapped, of all pools: one ioctl, however many there are. Zeroed: none. */
+struct sm_active {
+	struct sm_uuid *uuids; /* sorted */
+	size_t n;
+};
+int sm_active_load(struct sm_active *ret, struct snapmgr_err *err);
+bool sm_active_has(const struct sm_active *a, const struct sm_uuid *uuid);
+void sm_active_release(struct sm_active *a);
+static inline void auto_sm_active_release(struct sm_active *a)
+{
+	sm_active_release(a);
+}
+
+struct sm_known { /* a snapshot, as its children tell of it */
+	int64_t id;
+	char uuid[SNAPMGR_UUID_TEXT];
+	char name[2 * SNAPMGR_NAME_MAX + 2];
+};
+void sm_known_fill(struct sm_known *known, const struct scat_snapshot *s);
+
+struct sm_view;
+int sm_view_new(struct sm_view **ret, struct snapmgr_err *err);
+void sm_view_free(struct sm_view *view);
+DEFINE_AUTO(struct sm_view *, sm_view_free);
+bool sm_view_active(const struct sm_view *view, const struct sm_uuid *uuid);
+/* sm_view_volume() - the volume whose snapshots come next; borrowed until another is named. */
+void sm_view_volume(struct sm_view *view, const struct scat_volume *v);
+/* sm_view_is_volume() - that volume where it has this id; NULL where not, or @view is NULL. */
+const struct scat_volume *sm_view_is_volume(const struct sm_view *view, int64_t id);
+void sm_view_meet(struct sm_view *view, const struct scat_snapshot *s); /* NULL is fine */
+const struct sm_known *sm_view_known(struct sm_view *view, int64_t id);
+
 /* ---- operation.c: ids, and what is under way ---- */
 
 /**
@@ -188,7 +223,7 @@ int sm_volume_ready(const struct sm_pool *pool, const struct scat_volume *v, boo
 int sm_snapshot_ready(const struct sm_pool *pool, const struct scat_snapshot *s,
 		      struct snapmgr_err *err);
 /* created_at of the next snapshot or undo point: never earlier than its predecessor's plus one. */
-int64_t sm_next_time(int64_t previous_us);
+int64_t sm_next_time(int64_t now_us, int64_t previous_us);
 
 /* ---- space.c ---- */
 
@@ -236,6 +271,15 @@ static inline void auto_sm_claim_drop(struct sm_claim *claim)
 {
 	sm_claim_drop(claim);
 }
+
+/* ---- names.c ---- */
+
+/**
+ * sm_names_follow() - give every mapped object the name and the link that the catalogue has for it
+ *
+ * Inside of a transaction: those that it is about to commit. Repeatable; numbers and UUIDs stay.
+ */
+int sm_names_follow(struct sm_pool *pool, struct snapmgr_err *err);
 
 /* ---- head.c: change what a volume's head is; revert, undo and resize are made of it ---- */
 

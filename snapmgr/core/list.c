@@ -14,6 +14,8 @@ struct walk {
 	int64_t newest; /* id of the volume's latest snapshot */
 	uint32_t back;
 	struct snapmgr_err *err;
+	struct snapmgr_err first; /* why the first of several pools could not be read */
+	int failed;
 };
 
 static int visit_snapshot(const struct scat_snapshot *s, void *data)
@@ -45,6 +47,7 @@ static int visit_volume(const struct scat_volume *v, void *data)
 		w->newest = r == 0 ? newest.id : 0;
 		w->volume = v;
 		w->back = 0;
+		sm_view_volume(w->pool->view, v);
 		r = r == -ENOENT ? 0 : r;
 	}
 	if (r == 0)
@@ -54,25 +57,49 @@ static int visit_volume(const struct scat_volume *v, void *data)
 
 static int walk_pool(struct walk *w, const struct scat_volume *only)
 {
-	int r = scat_begin_read(w->pool->cat, w->err);
+	AUTO(sm_view_free) struct sm_view *view = NULL;
+	int r = sm_view_new(&view, w->err);
 
+	w->pool->view = view;
+	if (r == 0)
+		r = scat_begin_read(w->pool->cat, w->err);
 	if (r == 0)
 		r = only ? visit_volume(only, w) : scat_volume_each(w->pool->cat, visit_volume, w, w->err);
 	w->newest = 0;
 	if (r == 0 && !only)
 		r = scat_snapshot_each(w->pool->cat, 0, visit_snapshot, w, w->err);
 	scat_rollback(w->pool->cat);
+	w->pool->view = NULL;
 	return r;
 }
 
+/* One that cannot be read hides no other; one that went down since it was listed is no news. */
 static int list_pool(const char *uuid, void *data)
 {
 	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
 	struct walk *w = data;
-	int r = sm_pool_open(w->sm, uuid, false, &pool, w->err);
+	struct snapmgr_err why;
+	int r = sm_pool_open(w->sm, uuid, false, &pool, &why);
 
 	w->pool = &pool;
-	return r == 0 ? walk_pool(w, NULL) : r;
+	if (r == 0)
+		return walk_pool(w, NULL);
+	if (!w->failed && r != -ENODEV && r != -ENOENT) {
+		w->failed = r;
+		w->first = why;
+	}
+	return 0;
+}
+
+static int list_all(struct walk *w)
+{
+	int r = sm_pool_each(list_pool, w, w->err);
+
+	if (r != 0 || !w->failed)
+		return r;
+	if (w->err)
+		*w->err = w->first;
+	return w->failed;
 }
 
 int snapmgr_list(struct snapmgr *sm, const char *spec, const struct snapmgr_list_opts *opts,
@@ -84,7 +111,7 @@ int snapmgr_list(struct snapmgr *sm, const char *spec, const struct snapmgr_list
 	int r;
 
 	if (!spec)
-		return sm_pool_each(list_pool, &w, err);
+		return list_all(&w);
 	r = sm_find(sm, spec, SM_WANT_POOL | SM_WANT_VOLUME, false, &f, err);
 	w.pool = &f.pool;
 	return r == 0 ? walk_pool(&w, f.has_volume ? &f.volume : NULL) : r;

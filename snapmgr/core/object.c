@@ -39,28 +39,39 @@ void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v, con
 
 static int fill_parent(struct sm_pool *pool, int64_t parent, struct snapmgr_object *o, struct snapmgr_err *err)
 {
+	const struct sm_known *known = sm_view_known(pool->view, parent);
 	struct scat_snapshot s;
+	struct sm_known found;
 	int r;
 
 	if (!parent)
 		return 0;
-	r = scat_snapshot_by_id(pool->cat, parent, &s, err);
-	if (r == -ENOENT)
-		return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN, "pool '%s': a parent is missing in the catalogue",
-			       pool->row.name);
-	if (r < 0)
-		return r;
-	sm_uuid_text(&s.c.uuid, o->parent);
-	(void)snprintf(o->parent_name, sizeof(o->parent_name), "%s@%s", s.volume_name, s.c.name);
+	if (!known) {
+		r = scat_snapshot_by_id(pool->cat, parent, &s, err);
+		if (r == -ENOENT)
+			return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
+				       "pool '%s': a parent is missing in the catalogue", pool->row.name);
+		if (r < 0)
+			return r;
+		sm_view_meet(pool->view, &s);
+		sm_known_fill(&found, &s);
+		known = &found;
+	}
+	(void)sm_copy_text(o->parent, sizeof(o->parent), known->uuid);
+	(void)sm_copy_text(o->parent_name, sizeof(o->parent_name), known->name);
 	return 0;
 }
 
-static int fill_device(const struct sm_pool *pool, const struct sm_vdev *dev, struct snapmgr_object *o,
-		       struct snapmgr_err *err)
+/* By UUID: a name may be on its way to another. */
+static int fill_device(const struct sm_pool *pool, const struct sm_uuid *uuid, const struct sm_vdev *dev,
+		       struct snapmgr_object *o, struct snapmgr_err *err)
 {
 	struct sdm_info info;
-	int r = sdm_info(dev->dm.name, &info, err);
+	int r;
 
+	if (pool->view && !sm_view_active(pool->view, uuid))
+		return 0;
+	r = sdm_info_by_uuid(dev->dm.uuid, &info, err);
 	if (r < 0 || !info.exists)
 		return r;
 	o->active = true;
@@ -110,7 +121,7 @@ int sm_object_volume(struct sm_pool *pool, const struct scat_volume *v, struct s
 	sm_volume_device(pool, v, &dev);
 	r = fill_parent(pool, v->c.parent, &o, err);
 	if (r == 0)
-		r = fill_device(pool, &dev, &o, err);
+		r = fill_device(pool, &v->c.uuid, &dev, &o, err);
 	if (r == 0)
 		*ret = o;
 	return r;
@@ -119,16 +130,20 @@ int sm_object_volume(struct sm_pool *pool, const struct scat_volume *v, struct s
 static int fill_snapshot_of(struct sm_pool *pool, int64_t volume, struct snapmgr_object *o,
 			    struct snapmgr_err *err)
 {
-	struct scat_volume v;
+	const struct scat_volume *v = sm_view_is_volume(pool->view, volume);
+	struct scat_volume found;
 	int r;
 
 	if (!volume)
 		return 0;
-	r = scat_volume_by_id(pool->cat, volume, &v, err);
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	sm_uuid_text(&v.c.uuid, o->snapshot_of);
-	o->revert_support = v.revert_support;
+	if (!v) {
+		r = scat_volume_by_id(pool->cat, volume, &found, err);
+		if (r < 0)
+			return r == -ENOENT ? 0 : r;
+		v = &found;
+	}
+	sm_uuid_text(&v->c.uuid, o->snapshot_of);
+	o->revert_support = v->revert_support;
 	return 0;
 }
 
@@ -149,8 +164,9 @@ int sm_object_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, bool
 	r = fill_snapshot_of(pool, s->volume, &o, err);
 	if (r == 0)
 		r = fill_parent(pool, s->c.parent, &o, err);
+	sm_view_meet(pool->view, s);
 	if (r == 0)
-		r = fill_device(pool, &dev, &o, err);
+		r = fill_device(pool, &s->c.uuid, &dev, &o, err);
 	if (r == 0)
 		*ret = o;
 	return r;
@@ -176,7 +192,7 @@ int sm_object_undo(struct sm_pool *pool, const struct scat_volume *v, const stru
 	sm_undo_device(pool, v, u, back, &dev);
 	r = fill_parent(pool, u->parent, &o, err);
 	if (r == 0)
-		r = fill_device(pool, &dev, &o, err);
+		r = fill_device(pool, &u->uuid, &dev, &o, err);
 	if (r == 0)
 		*ret = o;
 	return r;

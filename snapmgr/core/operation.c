@@ -170,9 +170,7 @@ int sm_snapshot_ready(const struct sm_pool *pool, const struct scat_snapshot *s,
 		       pool->row.name, s->volume_name, s->c.name, scat_state_name(s->c.state));
 }
 
-int64_t sm_next_time(int64_t previous_us)
+int64_t sm_next_time(int64_t now_us, int64_t previous_us)
 {
-	int64_t now = sm_now_us();
-
-	return now > previous_us ? now : previous_us + 1;
+	return now_us > previous_us ? now_us : previous_us + 1;
 }

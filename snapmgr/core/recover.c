@@ -74,57 +74,14 @@ static int follow(struct sm_pool *pool, const struct scat_operation *op, struct 
 	return 1;
 }
 
-/* A rename that was cut short: the kernel's name is made to follow the catalogue's. */
-static int heal_name(struct sm_pool *pool, const struct sm_vdev *dev, struct snapmgr_err *err)
-{
-	struct sm_vdev old = *dev;
-	struct sdm_info info;
-	int r = sdm_info_by_uuid(dev->dm.uuid, &info, err);
-
-	if (r < 0 || !info.exists || strcmp(info.name, dev->dm.name) == 0)
-		return r;
-	(void)sm_copy_text(old.dm.name, sizeof(old.dm.name), info.name);
-	return pool->b.driver->rename(&pool->b, &old, dev, err);
-}
-
-struct healing {
-	struct sm_pool *pool;
-	struct snapmgr_err *err;
-};
-
-static int heal_snapshot_name(const struct scat_snapshot *s, void *data)
-{
-	struct healing *h = data;
-	struct sm_vdev dev;
-
-	sm_snapshot_device(h->pool, s, &dev);
-	return heal_name(h->pool, &dev, h->err);
-}
-
-static int heal_names(struct sm_pool *pool, const struct scat_operation *op, const struct scat_volume *v,
-		      struct snapmgr_err *err)
-{
-	struct healing h = { pool, err };
-	struct sm_vdev dev;
-	int r;
-
-	if (strcmp(op->verb, "rename") != 0)
-		return 0;
-	sm_volume_device(pool, v, &dev);
-	r = heal_name(pool, &dev, err);
-	return r == 0 ? scat_snapshot_each(pool->cat, v->id, heal_snapshot_name, &h, err) : r;
-}
-
 static int heal_volume(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v,
 		       struct snapmgr_err *err)
 {
 	uint64_t live_bytes;
 	struct sm_vdev dev;
 	uint32_t live;
-	int r = heal_names(pool, op, v, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	v->c.state = SCAT_AVAILABLE;
 	sm_volume_device(pool, v, &dev);
 	r = pool->b.driver->heal(&pool->b, &dev, &live, &live_bytes, err);
@@ -179,6 +136,11 @@ static int recover_one(struct sm_pool *pool, const struct scat_operation *op, st
 	return r;
 }
 
+struct healing {
+	struct sm_pool *pool;
+	struct snapmgr_err *err;
+};
+
 /* All volumes that a snapshot of several may have left suspended. */
 static int heal_device(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor, void *data)
 {
@@ -228,7 +190,7 @@ int sm_recover_pending(struct sm_pool *pool, struct snapmgr_err *err)
 
 	if (r < 0 || !p.n)
 		return r < 0 ? r : 0;
-	r = 0;
+	r = sm_names_follow(pool, err); /* a rename may have been cut short */
 	for (size_t i = 0; i < p.n && r == 0; i++) {
 		r = recover_one(pool, &p.ops[i], err);
 		several |= !p.ops[i].volume;

@@ -205,14 +205,14 @@ static int take(struct work *w, struct snapmgr_err *err)
 }
 
 /* The kernel's order is the order of sequence numbers, whatever the clock says. */
-static int write_item(struct work *w, struct item *item, struct snapmgr_err *err)
+static int write_item(struct work *w, struct item *item, int64_t now_us, struct snapmgr_err *err)
 {
-	struct scat_volume *v = &item->volume;
+	struct scat_volume changed = item->volume, *v = &changed; /* as it was, should the commit fail */
 	struct scat_snapshot *s = &item->snapshot;
 	int r;
 
 	s->sequence = ++v->sequence;
-	s->c.created_at_us = v->last_snapshot_at_us = sm_next_time(v->last_snapshot_at_us);
+	s->c.created_at_us = v->last_snapshot_at_us = sm_next_time(now_us, v->last_snapshot_at_us);
 	s->c.state = v->c.state = SCAT_AVAILABLE;
 	r = scat_snapshot_insert(w->pool.cat, s, err);
 	if (r == 0)
@@ -225,10 +225,11 @@ static int write_item(struct work *w, struct item *item, struct snapmgr_err *err
 
 static int commit(struct work *w, const struct scat_operation *op, struct snapmgr_err *err)
 {
+	const int64_t now_us = sm_now_us(); /* one instant, one time */
 	int r = scat_begin(w->pool.cat, err);
 
 	for (size_t i = 0; i < w->n && r == 0; i++)
-		r = write_item(w, &w->items[i], err);
+		r = write_item(w, &w->items[i], now_us, err);
 	if (r == 0)
 		r = sm_pool_save(&w->pool, err);
 	if (r == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Thin ids made, copied and dropped, and mapped as devices. */
 #include <errno.h>
+#include <string.h>
 
 #include "snapmgr/drivers/thin.h"
 
@@ -72,8 +73,11 @@ int thin_unmap(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err
 int thin_rename(struct sm_backend *b, const struct sm_vdev *from, const struct sm_vdev *to,
 		struct snapmgr_err *err)
 {
-	int r = b->cookie.made ? 0 : sdm_cookie_make(&b->cookie, err);
+	int r;
 
+	if (strcmp(from->dm.name, to->dm.name) == 0) /* both names too long: it is called after its UUID */
+		return sdm_link_move(&from->dm, &to->dm, err);
+	r = b->cookie.made ? 0 : sdm_cookie_make(&b->cookie, err);
 	if (r == 0)
 		r = sdm_link_announce(&to->dm, err);
 	if (r == 0)

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The kernel's names of mapped objects, made to follow the catalogue's. */
+#include <errno.h>
+#include <string.h>
+
+#include "snapmgr/core/core.h"
+
+struct follow {
+	struct sm_pool *pool;
+	struct snapmgr_err *err;
+};
+
+static int follow_one(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor, void *data)
+{
+	struct follow *f = data;
+	struct sm_vdev wanted, now;
+	int r;
+
+	(void)major;
+	(void)minor;
+	if (sm_pool_device(f->pool, dm_uuid, &wanted) < 0)
+		return 0;
+	now = wanted;
+	(void)sm_copy_text(now.dm.name, sizeof(now.dm.name), name);
+	r = sdm_link_announced(dm_uuid, now.dm.link, f->err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (strcmp(now.dm.name, wanted.dm.name) == 0 && strcmp(now.dm.link, wanted.dm.link) == 0)
+		return 0;
+	return f->pool->b.driver->rename(&f->pool->b, &now, &wanted, f->err);
+}
+
+int sm_names_follow(struct sm_pool *pool, struct snapmgr_err *err)
+{
+	struct follow f = { pool, err };
+
+	return sdm_list(SM_DM_UUID, follow_one, &f, err);
+}
