@@ -40,7 +40,8 @@ int shost_device_path(dev_t devno, char *ret, size_t size, struct snapmgr_err *e
 
 	(void)snprintf(number, sizeof(number), "%u:%u", major(devno), minor(devno));
 	if (sysfd < 0)
-		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "there is no block device %s", number);
+		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "there is no block device %s",
+			       number);
 	if (node_name(sysfd, name, sizeof(name)) == 0 && try_path(devno, "/dev/", name, ret, size))
 		return 0;
 	shost_sys_dm(sysfd, "name", name, sizeof(name));
@@ -77,7 +78,8 @@ static int canonical(const char *path, struct shost_device *dev, struct snapmgr_
 	if (!real)
 		return shost_fail(err, errno, "cannot resolve '%s'", path);
 	if (sm_copy_text(dev->path, sizeof(dev->path), real) < 0)
-		return sm_fail(err, SNAPMGR_USAGE, ENAMETOOLONG, "the path of '%.100s...' is too long", path);
+		return sm_fail(err, SNAPMGR_USAGE, ENAMETOOLONG,
+			       "the path of '%.100s...' is too long", path);
 	return 0;
 }
 

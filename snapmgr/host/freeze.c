@@ -17,8 +17,8 @@
 
 enum state {
 	RUNNING,
-	FROZEN,	       /* by us, or by somebody else before */
-	OUT_OF_REACH,  /* lies on one that somebody else has frozen: it can neither sync nor write */
+	FROZEN,	      /* by us, or by somebody else before */
+	OUT_OF_REACH, /* lies on one that somebody else has frozen: it can neither sync nor write */
 	NOT_FREEZABLE, /* FAT and the like: synced, and dm's own freeze does for it */
 };
 
@@ -139,8 +139,8 @@ static int freeze_one(struct job *job, size_t i, struct snapmgr_err *err)
 		return 0;
 	case EPERM:
 	case EACCES:
-		return sm_fail(err, SNAPMGR_PERMISSION, errno, "cannot freeze the filesystem on '%s'",
-			       target(job, i));
+		return sm_fail(err, SNAPMGR_PERMISSION, errno,
+			       "cannot freeze the filesystem on '%s'", target(job, i));
 	default:
 		return sm_fail(err, SNAPMGR_KERNEL, errno, "cannot freeze the filesystem on '%s'",
 			       target(job, i));
@@ -167,7 +167,8 @@ static void tell_devices(struct job *job)
 			const struct shost_stack_fs *fs = &job->stack.fs[i];
 
 			if (job->states[i] == FROZEN &&
-			    shost_fsdev_use(&job->stack.devs[d].dev, fs->m, fs->tab->pid) != SHOST_USE_NONE)
+			    shost_fsdev_use(&job->stack.devs[d].dev, fs->m, fs->tab->pid) !=
+				    SHOST_USE_NONE)
 				job->out.has_fs[d] = true;
 		}
 }

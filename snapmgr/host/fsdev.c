@@ -168,7 +168,8 @@ static bool is_ext4_journal_of(const struct shost_fsdev *dev, const struct shost
 					       sm_uuid_equal(&journal.uuid, &dev->journal_uuid));
 }
 
-static bool is_xfs_log_of(const struct shost_fsdev *dev, const struct shost_mountinfo *m, int32_t pid)
+static bool is_xfs_log_of(const struct shost_fsdev *dev, const struct shost_mountinfo *m,
+			  int32_t pid)
 {
 	char path[PATH_MAX];
 

@@ -22,7 +22,7 @@ struct shost_fsdev {
 	char kname[SHOST_KNAME];
 	char btrfs[SNAPMGR_UUID_TEXT]; /* the mounted btrfs that it is a member of; "" for none */
 	bool journal;		       /* the journal of some mounted filesystem elsewhere */
-	bool mounted;		       /* the kernel knows of a filesystem on it, in any namespace */
+	bool mounted; /* the kernel knows of a filesystem on it, in any namespace */
 	struct sm_uuid journal_uuid;
 };
 /* shost_fsdev_look() - what the kernel says of the device itself; a few look-ups in /sys. 0, -errno. */

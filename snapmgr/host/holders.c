@@ -30,7 +30,8 @@ static int tell(const struct search *s, struct shost_holder *holder, const char 
 
 	holder->what[0] = '\0';
 	if (s->dev != s->devs)
-		(void)snprintf(holder->what, sizeof(holder->what), "partition '%s' ", s->dev->kname);
+		(void)snprintf(holder->what, sizeof(holder->what), "partition '%s' ",
+			       s->dev->kname);
 	len = strlen(holder->what);
 	va_start(ap, fmt);
 	(void)vsnprintf(holder->what + len, sizeof(holder->what) - len, fmt, ap);
@@ -97,7 +98,8 @@ static int on_swap(struct search *s, const struct shost_swap *swap)
 	int r = 0;
 
 	for (s->dev = s->devs; r == 0 && s->dev < s->devs + s->n; s->dev++)
-		if (devno ? devno == s->dev->devno : swap->partition && is_named(s->dev, swap->path))
+		if (devno ? devno == s->dev->devno :
+			    swap->partition && is_named(s->dev, swap->path))
 			r = tell(s, &holder, "used as swap");
 	return r;
 }
@@ -121,9 +123,11 @@ static int find_swaps(struct search *s)
 
 /* ---- mounts ---- */
 
-static int on_mount(struct search *s, const struct shost_mountinfo *m, int32_t pid, enum shost_use use)
+static int on_mount(struct search *s, const struct shost_mountinfo *m, int32_t pid,
+		    enum shost_use use)
 {
-	const char *as = use == SHOST_USE_JOURNAL ? "journal of the filesystem mounted on" : "mounted on";
+	const char *as = use == SHOST_USE_JOURNAL ? "journal of the filesystem mounted on" :
+						    "mounted on";
 	struct shost_holder holder = { .kind = SHOST_MOUNT, .pid = pid };
 	char name[32];
 

@@ -12,7 +12,7 @@ struct shost_loop {
 	char kname[16];
 	dev_t behind_node; /* the block device behind it; 0 where a file is */
 	dev_t behind_file; /* the file's st_dev; 0 where a device is */
-	char *path;	   /* of what is behind, as the kernel names it here; may be stale or foreign */
+	char *path; /* of what is behind, as the kernel names it here; may be stale or foreign */
 };
 struct shost_loops {
 	struct shost_loop *v;

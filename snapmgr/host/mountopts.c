@@ -16,24 +16,26 @@ struct flag {
 };
 
 static const struct flag mount_flags[] = {
-	{ "ro", MS_RDONLY },	       { "nosuid", MS_NOSUID },
-	{ "nodev", MS_NODEV },	       { "noexec", MS_NOEXEC },
-	{ "noatime", MS_NOATIME },     { "nodiratime", MS_NODIRATIME },
-	{ "relatime", MS_RELATIME },   { "nosymfollow", MS_NOSYMFOLLOW },
+	{ "ro", MS_RDONLY },	     { "nosuid", MS_NOSUID },
+	{ "nodev", MS_NODEV },	     { "noexec", MS_NOEXEC },
+	{ "noatime", MS_NOATIME },   { "nodiratime", MS_NODIRATIME },
+	{ "relatime", MS_RELATIME }, { "nosymfollow", MS_NOSYMFOLLOW },
 };
 
 static const struct flag super_flags[] = {
-	{ "ro", MS_RDONLY },	       { "sync", MS_SYNCHRONOUS }, { "dirsync", MS_DIRSYNC },
-	{ "mand", MS_MANDLOCK },       { "lazytime", MS_LAZYTIME },
+	{ "ro", MS_RDONLY },	 { "sync", MS_SYNCHRONOUS },  { "dirsync", MS_DIRSYNC },
+	{ "mand", MS_MANDLOCK }, { "lazytime", MS_LAZYTIME },
 };
 
 /* Shown by the kernel, but not the filesystem's: "seclabel" says only that labels are in use. */
-static const char *const dropped[] = { "rw", "ro", "sync", "dirsync", "mand", "lazytime", "seclabel" };
+static const char *const dropped[] = {
+	"rw", "ro", "sync", "dirsync", "mand", "lazytime", "seclabel"
+};
 
-static const char *const essential[] = { "subvol",  "subvolid", "norecovery", "noload", "nouuid",
-					 "logdev",  "rtdev",	"degraded",   "rescue", "nologreplay",
-					 "usebackuproot", "context", "fscontext", "defcontext",
-					 "rootcontext" };
+static const char *const essential[] = { "subvol",    "subvolid",    "norecovery",    "noload",
+					 "nouuid",    "logdev",	     "rtdev",	      "degraded",
+					 "rescue",    "nologreplay", "usebackuproot", "context",
+					 "fscontext", "defcontext",  "rootcontext" };
 
 static bool is_option(const char *p, size_t len, const char *name)
 {

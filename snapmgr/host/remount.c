@@ -35,7 +35,8 @@ static int try_mount(const char *source, const char *target, const struct shost_
 	return mount(source, target, m->fstype, flags, data) < 0 ? -errno : 0;
 }
 
-static int fail_mount(const char *source, const struct shost_mountinfo *m, int r, struct snapmgr_err *err)
+static int fail_mount(const char *source, const struct shost_mountinfo *m, int r,
+		      struct snapmgr_err *err)
 {
 	char now[64] = "", text[96] = "";
 
@@ -43,13 +44,13 @@ static int fail_mount(const char *source, const struct shost_mountinfo *m, int r
 	    strcmp(now, m->fstype) != 0)
 		(void)snprintf(text, sizeof(text), " (there is %s on it now)",
 			       *now ? now : "no known filesystem");
-	return sm_fail(err, SNAPMGR_KERNEL, r, "cannot mount '%s' on '%s' again as %s%s", source, m->target,
-		       m->fstype, text);
+	return sm_fail(err, SNAPMGR_KERNEL, r, "cannot mount '%s' on '%s' again as %s%s", source,
+		       m->target, m->fstype, text);
 }
 
 /* The kernel may not take back all that it shows; then fewer options, and a warning. */
-static int mount_super(struct shost_mounts *mounts, const struct shost_mountinfo *m, const char *target,
-		       struct snapmgr_err *err)
+static int mount_super(struct shost_mounts *mounts, const struct shost_mountinfo *m,
+		       const char *target, struct snapmgr_err *err)
 {
 	static const unsigned int ways[] = { 0, SHOST_DATA_NO_SUBVOLID, SHOST_DATA_ESSENTIAL,
 					     SHOST_DATA_ESSENTIAL | SHOST_DATA_NO_SUBVOLID };
@@ -90,8 +91,9 @@ static int mount_subtree(struct shost_mounts *mounts, const struct shost_mountin
 	if (r == 0) {
 		(void)snprintf(path, sizeof(path), "%s%s", whole, shost_subtree(m));
 		if (mount(path, m->target, NULL, MS_BIND, NULL) < 0)
-			r = sm_fail(err, SNAPMGR_KERNEL, errno, "cannot mount folder '%s' on '%s' again",
-				    shost_subtree(m), m->target);
+			r = sm_fail(err, SNAPMGR_KERNEL, errno,
+				    "cannot mount folder '%s' on '%s' again", shost_subtree(m),
+				    m->target);
 		(void)umount2(whole, UMOUNT_NOFOLLOW);
 	}
 	(void)rmdir(whole);
@@ -103,8 +105,8 @@ static int set_flags(const struct shost_mountinfo *m, struct snapmgr_err *err)
 	unsigned long flags = shost_flags_of_mount(m->flags);
 
 	if (mount(NULL, m->target, NULL, MS_REMOUNT | MS_BIND | flags, NULL) < 0)
-		return sm_fail(err, SNAPMGR_KERNEL, errno, "cannot mount '%s' with '%s' again", m->target,
-			       m->flags);
+		return sm_fail(err, SNAPMGR_KERNEL, errno, "cannot mount '%s' with '%s' again",
+			       m->target, m->flags);
 	return 0;
 }
 
@@ -114,7 +116,8 @@ static void set_propagation(const struct shost_mountinfo *m)
 	if (m->slave)
 		(void)mount(NULL, m->target, NULL, MS_SLAVE, NULL);
 	else if (!m->shared)
-		(void)mount(NULL, m->target, NULL, m->unbindable ? MS_UNBINDABLE : MS_PRIVATE, NULL);
+		(void)mount(NULL, m->target, NULL, m->unbindable ? MS_UNBINDABLE : MS_PRIVATE,
+			    NULL);
 	if (m->shared)
 		(void)mount(NULL, m->target, NULL, MS_SHARED, NULL);
 }
@@ -148,7 +151,7 @@ static int remount_one(struct shost_mounts *mounts, size_t index, struct snapmgr
 
 	if (!came_back(mounts, index))
 		r = strcmp(shost_subtree(m), "/") == 0 ? mount_super(mounts, m, m->target, err) :
-							  mount_subtree(mounts, m, err);
+							 mount_subtree(mounts, m, err);
 	if (r < 0)
 		return r;
 	mounts->v[index].mounted = true;

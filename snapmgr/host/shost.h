@@ -93,9 +93,9 @@ int shost_holders(dev_t devno, unsigned int kinds, shost_holder_fn *visit, void 
 
 /* Filesystems frozen for a snapshot. Zeroed: none. */
 struct shost_freeze {
-	int *fds;	     /* mount points, open; those we froze ourselves */
+	int *fds; /* mount points, open; those we froze ourselves */
 	size_t n;
-	bool *has_fs;	     /* per device of the call: some filesystem on it is frozen now */
+	bool *has_fs; /* per device of the call: some filesystem on it is frozen now */
 	size_t n_devices;
 };
 /**
@@ -116,7 +116,7 @@ struct shost_mounts {
 	struct shost_mount *v; /* shallowest first */
 	size_t n;
 	dev_t devno;
-	char *text;	  /* what they point into */
+	char *text;	   /* what they point into */
 	char warning[256]; /* of shost_remount(): what it could not bring back as it was; or "" */
 };
 /**

@@ -62,7 +62,8 @@ static bool lies_in(const struct shost_loop *loop, const struct shost_mounttab *
 		return false;
 	if (loop->behind_file == m->devno)
 		return true;
-	by_path = shost_mounttab_of_path(tab, loop->path); /* btrfs: each subvolume has its st_dev */
+	by_path = shost_mounttab_of_path(tab,
+					 loop->path); /* btrfs: each subvolume has its st_dev */
 	return by_path && by_path->devno == m->devno;
 }
 

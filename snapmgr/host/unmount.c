@@ -81,8 +81,8 @@ static int check_below(const struct shost_mounttab *tab, const struct shost_moun
 
 		if (m && is_ours(mounts, m->id) && !is_ours(mounts, child->id))
 			return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
-				       "cannot unmount '%s': '%s' (%s) is mounted on '%s'", m->target,
-				       child->source, child->fstype, child->target);
+				       "cannot unmount '%s': '%s' (%s) is mounted on '%s'",
+				       m->target, child->source, child->fstype, child->target);
 	}
 	return 0;
 }
@@ -106,9 +106,11 @@ static int check_one(const struct shost_mountinfo *m, struct snapmgr_err *err)
 		why = "it shows a deleted folder";
 	if (why)
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-			       "'%s' could not be mounted again: %s; unmount it first", m->target, why);
+			       "'%s' could not be mounted again: %s; unmount it first", m->target,
+			       why);
 	if (strcmp(m->target, "/") == 0)
-		return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "cannot unmount '/', the root filesystem");
+		return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
+			       "cannot unmount '/', the root filesystem");
 	return 0;
 }
 
@@ -129,7 +131,8 @@ struct users {
 	unsigned int n;
 };
 
-static void name_user(struct users *users, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void name_user(struct users *users, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 static void name_user(struct users *users, const char *fmt, ...)
 {
 	size_t len = strlen(users->text);
@@ -185,8 +188,9 @@ static int fail_busy(const char *target, struct snapmgr_err *err)
 	if (!users.n)
 		name_user(&users, "the kernel, or a process in another mount namespace");
 	if (users.n > USERS_NAMED)
-		return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "cannot unmount '%s': in use by %s and %u more",
-			       target, users.text, users.n - USERS_NAMED);
+		return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
+			       "cannot unmount '%s': in use by %s and %u more", target, users.text,
+			       users.n - USERS_NAMED);
 	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "cannot unmount '%s': in use by %s", target,
 		       users.text);
 }
@@ -207,8 +211,8 @@ static int check_visible(const struct shost_mountinfo *m, struct snapmgr_err *er
 	AUTO(sm_close_fd) int fd = shost_mount_open(m, 0);
 
 	if (fd == -ESTALE)
-		return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "cannot unmount '%s': another mount hides it",
-			       m->target);
+		return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
+			       "cannot unmount '%s': another mount hides it", m->target);
 	return fd < 0 ? shost_fail(err, fd, "cannot unmount '%s'", m->target) : 0;
 }
 
@@ -269,8 +273,8 @@ int shost_unmount(dev_t devno, struct shost_mounts *ret, struct snapmgr_err *err
 	if (r == 0)
 		r = collect(&dev, &tab, &mounts);
 	if (r < 0) {
-		r = shost_fail(err, r, "cannot tell where block device %u:%u is mounted", major(devno),
-			       minor(devno));
+		r = shost_fail(err, r, "cannot tell where block device %u:%u is mounted",
+			       major(devno), minor(devno));
 		goto out;
 	}
 	r = check_all(&tab, &mounts, err);

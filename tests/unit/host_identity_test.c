@@ -32,13 +32,16 @@ ATF_TC_BODY(the_start_time_is_found_behind_any_name, tc)
 ATF_TC_WITHOUT_HEAD(a_broken_stat_is_refused);
 ATF_TC_BODY(a_broken_stat_is_refused, tc)
 {
-	static const char *const texts[] = { "", "12", "12 (bash", "12 (bash)", "12 (bash) ", "12 (bash) S",
-					     "12 (bash) S 1 2 3", "12 (bash)S 1 " REST };
+	static const char *const texts[] = {
+		"",	      "12",	     "12 (bash",	  "12 (bash)",
+		"12 (bash) ", "12 (bash) S", "12 (bash) S 1 2 3", "12 (bash)S 1 " REST
+	};
 	uint64_t start;
 	char state;
 
 	for (size_t i = 0; i < SM_ARRAY(texts); i++)
-		ATF_CHECK_EQ_MSG(-EINVAL, shost_stat_parse(texts[i], &state, &start), "'%s'", texts[i]);
+		ATF_CHECK_EQ_MSG(-EINVAL, shost_stat_parse(texts[i], &state, &start), "'%s'",
+				 texts[i]);
 }
 
 ATF_TC_WITHOUT_HEAD(this_process_lives);

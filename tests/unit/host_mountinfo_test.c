@@ -40,8 +40,8 @@ ATF_TC_BODY(octal_escapes_are_undone, tc)
 {
 	struct shost_mountinfo m;
 
-	ATF_REQUIRE_EQ(0, parse("1 2 8:1 /a\\040b /mnt/x\\011y\\012z\\134 rw - ext4 /dev/s\\040t rw",
-				&m));
+	ATF_REQUIRE_EQ(
+		0, parse("1 2 8:1 /a\\040b /mnt/x\\011y\\012z\\134 rw - ext4 /dev/s\\040t rw", &m));
 	ATF_CHECK_STREQ("/a b", m.root);
 	ATF_CHECK_STREQ("/mnt/x\ty\nz\\", m.target);
 	ATF_CHECK_STREQ("/dev/s t", m.source);
@@ -65,8 +65,10 @@ ATF_TC_BODY(there_may_be_no_optional_field_or_many, tc)
 
 	ATF_REQUIRE_EQ(0, parse("1 2 8:1 / /a rw - ext4 /dev/a rw", &m));
 	ATF_CHECK(!m.shared && !m.slave && !m.unbindable);
-	ATF_REQUIRE_EQ(0, parse("1 2 8:1 / /a rw shared:1 master:2 propagate_from:3 new:4 - ext4 /dev/a rw",
-				&m));
+	ATF_REQUIRE_EQ(
+		0,
+		parse("1 2 8:1 / /a rw shared:1 master:2 propagate_from:3 new:4 - ext4 /dev/a rw",
+		      &m));
 	ATF_CHECK(m.shared && m.slave && !m.unbindable);
 	ATF_REQUIRE_EQ(0, parse("1 2 8:1 / /a rw unbindable - ext4 /dev/a rw", &m));
 	ATF_CHECK(m.unbindable);
@@ -100,10 +102,21 @@ ATF_TC_WITHOUT_HEAD(a_broken_line_is_refused);
 ATF_TC_BODY(a_broken_line_is_refused, tc)
 {
 	static const char *const lines[] = {
-		"", " ", "1", "1 2", "1 2 8:1", "1 2 8:1 /", "1 2 8:1 / /a", "1 2 8:1 / /a rw",
-		"1 2 8:1 / /a rw -", "1 2 8:1 / /a rw - ext4", "x 2 8:1 / /a rw - ext4 /dev/a rw",
-		"1 2 8 / /a rw - ext4 /dev/a rw", "1 2 8:x / /a rw - ext4 /dev/a rw",
-		"1 2 -8:1 / /a rw - ext4 /dev/a rw", "99999999999 2 8:1 / /a rw - ext4 /dev/a rw",
+		"",
+		" ",
+		"1",
+		"1 2",
+		"1 2 8:1",
+		"1 2 8:1 /",
+		"1 2 8:1 / /a",
+		"1 2 8:1 / /a rw",
+		"1 2 8:1 / /a rw -",
+		"1 2 8:1 / /a rw - ext4",
+		"x 2 8:1 / /a rw - ext4 /dev/a rw",
+		"1 2 8 / /a rw - ext4 /dev/a rw",
+		"1 2 8:x / /a rw - ext4 /dev/a rw",
+		"1 2 -8:1 / /a rw - ext4 /dev/a rw",
+		"99999999999 2 8:1 / /a rw - ext4 /dev/a rw",
 		"1 2 8:1 / /a rw shared:1 ext4 /dev/a rw",
 	};
 	struct shost_mountinfo m;
@@ -175,10 +188,13 @@ ATF_TC_BODY(swap_lines_are_taken_apart, tc)
 	ATF_CHECK_EQ(-EINVAL, parse_swap("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority", &s));
 	ATF_CHECK_EQ(-EINVAL, parse_swap("", &s));
 	ATF_CHECK_EQ(-EINVAL, parse_swap("/dev/sda1", &s));
-	ATF_REQUIRE_EQ(0, parse_swap("/dev/dm-1                               partition\t1024\t0\t-2", &s));
+	ATF_REQUIRE_EQ(0,
+		       parse_swap("/dev/dm-1                               partition\t1024\t0\t-2",
+				  &s));
 	ATF_CHECK_STREQ("/dev/dm-1", s.path);
 	ATF_CHECK(s.partition && !s.deleted);
-	ATF_REQUIRE_EQ(0, parse_swap("/var/swap\\040file                      file\t\t1024\t0\t-3", &s));
+	ATF_REQUIRE_EQ(0, parse_swap("/var/swap\\040file                      file\t\t1024\t0\t-3",
+				     &s));
 	ATF_CHECK_STREQ("/var/swap file", s.path);
 	ATF_CHECK(!s.partition && !s.deleted);
 }

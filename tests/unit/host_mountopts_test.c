@@ -32,7 +32,8 @@ ATF_TC_BODY(flags_of_a_superblock_are_told_from_its_data, tc)
 	static const char super[] = "ro,sync,dirsync,lazytime,seclabel,errors=remount-ro,stripe=16";
 	char *data = shost_data_of_super(super, 0);
 
-	ATF_CHECK_EQ((MS_RDONLY | MS_SYNCHRONOUS | MS_DIRSYNC | MS_LAZYTIME), shost_flags_of_super(super));
+	ATF_CHECK_EQ((MS_RDONLY | MS_SYNCHRONOUS | MS_DIRSYNC | MS_LAZYTIME),
+		     shost_flags_of_super(super));
 	ATF_CHECK_STREQ("errors=remount-ro,stripe=16", data);
 	free(data);
 	ATF_CHECK_EQ(0, shost_flags_of_super("rw,errors=remount-ro"));
@@ -53,7 +54,8 @@ ATF_TC_BODY(no_options_leave_no_data, tc)
 ATF_TC_WITHOUT_HEAD(essential_options_decide_what_is_mounted);
 ATF_TC_BODY(essential_options_decide_what_is_mounted, tc)
 {
-	static const char super[] = "rw,ssd,space_cache=v2,subvolid=257,subvol=/a,nouuid,logdev=/dev/x";
+	static const char super[] =
+		"rw,ssd,space_cache=v2,subvolid=257,subvol=/a,nouuid,logdev=/dev/x";
 	char *data = shost_data_of_super(super, SHOST_DATA_ESSENTIAL);
 
 	ATF_CHECK_STREQ("subvolid=257,subvol=/a,nouuid,logdev=/dev/x", data);

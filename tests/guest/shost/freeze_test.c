@@ -83,8 +83,8 @@ static void check_unsynced(const char *mkfs, const char *mount_copy)
 	struct shost_freeze f;
 
 	lab_fresh();
-	lab_run("truncate -s 320M " LAB "/img && losetup /dev/loop0 " LAB "/img && %s /dev/loop0 && mkdir " LAB
-		"/a && mount /dev/loop0 " LAB "/a",
+	lab_run("truncate -s 320M " LAB "/img && losetup /dev/loop0 " LAB
+		"/img && %s /dev/loop0 && mkdir " LAB "/a && mount /dev/loop0 " LAB "/a",
 		mkfs);
 	dev = "/dev/loop0";
 	for (int i = 0; i < 20; i++) {
@@ -98,7 +98,8 @@ static void check_unsynced(const char *mkfs, const char *mount_copy)
 	ATF_CHECK(f.has_fs[0]);
 	copy_disk(dev);
 	check_frozen(&f, LAB "/a/late");
-	lab_run("umount " LAB "/a && losetup -d /dev/loop0 && %s " LAB "/copy " LAB "/a", mount_copy);
+	lab_run("umount " LAB "/a && losetup -d /dev/loop0 && %s " LAB "/copy " LAB "/a",
+		mount_copy);
 	for (int i = 0; i < 20; i++) {
 		char path[64];
 
@@ -190,7 +191,8 @@ ATF_TC_BODY(an_xfs_is_frozen_for_its_log_alone, tc)
 	struct shost_freeze f;
 
 	lab_fresh();
-	lab_run("mkfs.xfs -q -f -l logdev=%s,size=64m %s && mkdir " LAB "/a && mount -o logdev=%s %s " LAB "/a",
+	lab_run("mkfs.xfs -q -f -l logdev=%s,size=64m %s && mkdir " LAB
+		"/a && mount -o logdev=%s %s " LAB "/a",
 		lab_disk(0), lab_disk(1), lab_disk(0), lab_disk(1));
 	freeze(&f, lab_disk(0), NULL);
 	ATF_CHECK_EQ(1, f.n);
@@ -205,8 +207,8 @@ ATF_TC_BODY(a_btrfs_is_frozen_for_any_of_its_devices, tc)
 	struct shost_freeze f;
 
 	lab_fresh();
-	lab_run("mkfs.btrfs -q %s %s && mkdir " LAB "/a && mount %s " LAB "/a", lab_disk(0), lab_disk(1),
-		lab_disk(0));
+	lab_run("mkfs.btrfs -q %s %s && mkdir " LAB "/a && mount %s " LAB "/a", lab_disk(0),
+		lab_disk(1), lab_disk(0));
 	freeze(&f, lab_disk(1), NULL);
 	ATF_CHECK_EQ(1, f.n);
 	ATF_CHECK(f.has_fs[0]);
@@ -224,8 +226,8 @@ ATF_TC_BODY(two_filesystems_are_both_frozen, tc)
 	struct shost_freeze f;
 
 	lab_fresh();
-	lab_run("mkfs.ext4 -q %s 64M && mkfs.xfs -q %s && mkdir " LAB "/a " LAB "/b && mount %s " LAB
-		"/a && mount %s " LAB "/b",
+	lab_run("mkfs.ext4 -q %s 64M && mkfs.xfs -q %s && mkdir " LAB "/a " LAB
+		"/b && mount %s " LAB "/a && mount %s " LAB "/b",
 		lab_disk(0), lab_disk(1), lab_disk(0), lab_disk(1));
 	freeze(&f, lab_disk(0), lab_disk(1));
 	ATF_CHECK_EQ(2, f.n);
@@ -243,7 +245,8 @@ ATF_TC_BODY(what_somebody_froze_stays_frozen, tc)
 	pid_t writer;
 
 	lab_fresh();
-	lab_run("mkfs.ext4 -q %s 64M && mkdir " LAB "/a && mount %s " LAB "/a && fsfreeze -f " LAB "/a",
+	lab_run("mkfs.ext4 -q %s 64M && mkdir " LAB "/a && mount %s " LAB "/a && fsfreeze -f " LAB
+		"/a",
 		lab_disk(0), lab_disk(0));
 	freeze(&f, lab_disk(0), NULL);
 	ATF_CHECK_EQ(0, f.n);
@@ -262,8 +265,8 @@ static void make_stack(void)
 	lab_fresh();
 	dev = lab_linear("stack", lab_disk(0));
 	lab_run("mkfs.ext4 -q %s 512M && mkdir " LAB "/a " LAB "/b && mount %s " LAB
-		"/a && truncate -s 320M " LAB "/a/img && losetup /dev/loop6 " LAB
-		"/a/img && mkfs.xfs -q /dev/loop6 && mount /dev/loop6 " LAB "/b",
+		"/a && truncate -s 64M " LAB "/a/img && losetup /dev/loop6 " LAB
+		"/a/img && mkfs.ext4 -q /dev/loop6 && mount /dev/loop6 " LAB "/b",
 		dev, dev);
 }
 
@@ -315,7 +318,8 @@ ATF_TC_BODY(a_btrfs_subvolume_with_a_loop_file_is_seen, tc)
 	lab_fresh();
 	lab_run("mkfs.btrfs -q %s && mkdir " LAB "/a " LAB "/b && mount %s " LAB
 		"/a && btrfs -q subvolume create " LAB "/a/sub && truncate -s 64M " LAB
-		"/a/sub/img && losetup /dev/loop6 " LAB "/a/sub/img && mkfs.ext4 -q /dev/loop6 && mount "
+		"/a/sub/img && losetup /dev/loop6 " LAB
+		"/a/sub/img && mkfs.ext4 -q /dev/loop6 && mount "
 		"/dev/loop6 " LAB "/b",
 		lab_disk(0), lab_disk(0));
 	freeze(&f, lab_disk(0), NULL);
@@ -330,8 +334,8 @@ ATF_TC_BODY(a_filesystem_on_a_loop_on_the_device_is_frozen, tc)
 	struct shost_freeze f;
 
 	lab_fresh();
-	lab_run("losetup /dev/loop6 %s && mkfs.ext4 -q /dev/loop6 64M && mkdir " LAB "/a && mount /dev/loop6 " LAB
-		"/a",
+	lab_run("losetup /dev/loop6 %s && mkfs.ext4 -q /dev/loop6 64M && mkdir " LAB
+		"/a && mount /dev/loop6 " LAB "/a",
 		lab_disk(0));
 	freeze(&f, lab_disk(0), NULL);
 	ATF_CHECK_EQ(1, f.n);
@@ -392,8 +396,8 @@ ATF_TC_BODY(a_mount_that_is_hidden_is_frozen_through_another, tc)
 	struct shost_freeze f;
 
 	lab_fresh();
-	lab_run("mkfs.ext4 -q %s 64M && mkdir " LAB "/a " LAB "/b && mount %s " LAB "/a && mount %s " LAB
-		"/b && mount -t tmpfs none " LAB "/a",
+	lab_run("mkfs.ext4 -q %s 64M && mkdir " LAB "/a " LAB "/b && mount %s " LAB
+		"/a && mount %s " LAB "/b && mount -t tmpfs none " LAB "/a",
 		lab_disk(0), lab_disk(0), lab_disk(0));
 	freeze(&f, lab_disk(0), NULL);
 	ATF_CHECK_EQ(1, f.n);
@@ -410,7 +414,8 @@ ATF_TC_BODY(a_read_only_mount_is_no_obstacle, tc)
 	struct shost_freeze f;
 
 	lab_fresh();
-	lab_run("mkfs.ext4 -q %s 64M && mkdir " LAB "/a && mount -r %s " LAB "/a", lab_disk(0), lab_disk(0));
+	lab_run("mkfs.ext4 -q %s 64M && mkdir " LAB "/a && mount -r %s " LAB "/a", lab_disk(0),
+		lab_disk(0));
 	freeze(&f, lab_disk(0), NULL);
 	ATF_CHECK(f.has_fs[0]);
 	thaw(&f);
@@ -424,7 +429,8 @@ ATF_TC_BODY(one_that_cannot_freeze_is_left_to_dm, tc)
 
 	lab_fresh();
 	lab_run("mkfs.minix -3 %s >/dev/null && mkdir " LAB "/a", lab_disk(0));
-	if (system("mount -t minix " "$(echo $SANDBOX_DISKS | cut -d' ' -f1) " LAB "/a 2>/dev/null") != 0)
+	if (system("mount -t minix "
+		   "$(echo $SANDBOX_DISKS | cut -d' ' -f1) " LAB "/a 2>/dev/null") != 0)
 		atf_tc_skip("no minix filesystem in this kernel");
 	freeze(&f, lab_disk(0), NULL);
 	ATF_CHECK_EQ(0, f.n);
@@ -445,8 +451,8 @@ static void check_failure(bool dirty, const char *what)
 	lab_fresh();
 	bad = lab_linear("bad", lab_disk(1));
 	ATF_REQUIRE_EQ(0, shost_device(lab_disk(1), &below, NULL));
-	lab_run("mkfs.ext4 -q %s 64M && mkfs.xfs -q -f %s && mkdir " LAB "/a " LAB "/b && mount %s " LAB
-		"/a && mount %s " LAB "/b && touch " LAB "/b/x && sync",
+	lab_run("mkfs.ext4 -q %s 64M && mkfs.xfs -q -f %s && mkdir " LAB "/a " LAB
+		"/b && mount %s " LAB "/a && mount %s " LAB "/b && touch " LAB "/b/x && sync",
 		lab_disk(0), bad, lab_disk(0), bad);
 	lab_run("dmsetup suspend bad && dmsetup load bad --table '0 %ju error' && dmsetup resume bad",
 		(uintmax_t)(below.size_bytes / SM_SECTOR));

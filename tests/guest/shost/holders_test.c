@@ -75,7 +75,8 @@ ATF_TC_BODY(an_answer_of_the_visitor_ends_the_walk, tc)
 	lab_run("mkfs.ext4 -q %s 64M && mkdir " LAB "/a " LAB "/b && mount %s " LAB
 		"/a && mount --bind " LAB "/a " LAB "/b",
 		lab_disk(0), lab_disk(0));
-	ATF_CHECK_EQ(7, shost_holders(lab_devno(lab_disk(0)), LAB_KERNEL_KINDS, seven, &calls, NULL));
+	ATF_CHECK_EQ(7,
+		     shost_holders(lab_devno(lab_disk(0)), LAB_KERNEL_KINDS, seven, &calls, NULL));
 	ATF_CHECK_EQ(1, calls);
 	lab_fresh();
 }
@@ -100,7 +101,8 @@ ATF_TC_BODY(a_mount_in_another_namespace_is_named_with_a_process, tc)
 	pid = lab_child(mount_elsewhere, lab_disk(0));
 	shost_pid_name(pid, name);
 	lab_check_held(lab_disk(0), SHOST_MOUNT,
-		       "mounted on '" LAB "/a' in the mount namespace of process %d (%s)", pid, name);
+		       "mounted on '" LAB "/a' in the mount namespace of process %d (%s)", pid,
+		       name);
 	lab_end(pid);
 	check_free(lab_disk(0));
 	lab_fresh();
@@ -112,10 +114,12 @@ ATF_TC_BODY(a_mount_out_of_sight_is_still_told, tc)
 	int fd;
 
 	lab_fresh();
-	lab_run("mkfs.ext4 -q %s 64M && mkdir " LAB "/a && mount %s " LAB "/a", lab_disk(0), lab_disk(0));
+	lab_run("mkfs.ext4 -q %s 64M && mkdir " LAB "/a && mount %s " LAB "/a", lab_disk(0),
+		lab_disk(0));
 	fd = open(LAB "/a", O_RDONLY | O_CLOEXEC);
 	ATF_REQUIRE_EQ(0, umount2(LAB "/a", MNT_DETACH));
-	lab_check_held(lab_disk(0), SHOST_MOUNT, "in use by a filesystem that is mounted out of sight");
+	lab_check_held(lab_disk(0), SHOST_MOUNT,
+		       "in use by a filesystem that is mounted out of sight");
 	(void)close(fd);
 	check_free(lab_disk(0));
 }
@@ -157,7 +161,8 @@ ATF_TC_BODY(an_external_journal_is_held_by_its_filesystem, tc)
 	lab_run("mke2fs -q -b 4096 -O journal_dev %s 16384 && mkfs.ext4 -q -b 4096 -J device=%s %s 16384 && "
 		"mkdir " LAB "/a && mount %s " LAB "/a",
 		lab_disk(0), lab_disk(0), lab_disk(1), lab_disk(1));
-	lab_check_held(lab_disk(0), SHOST_MOUNT, "journal of the filesystem mounted on '" LAB "/a'");
+	lab_check_held(lab_disk(0), SHOST_MOUNT,
+		       "journal of the filesystem mounted on '" LAB "/a'");
 	lab_check_held(lab_disk(1), SHOST_MOUNT, "mounted on '" LAB "/a'");
 	lab_fresh();
 	check_free(lab_disk(0));
@@ -167,9 +172,11 @@ ATF_TC_WITHOUT_HEAD(an_xfs_log_is_held_by_its_filesystem);
 ATF_TC_BODY(an_xfs_log_is_held_by_its_filesystem, tc)
 {
 	lab_fresh();
-	lab_run("mkfs.xfs -q -f -l logdev=%s,size=64m %s && mkdir " LAB "/a && mount -o logdev=%s %s " LAB "/a",
+	lab_run("mkfs.xfs -q -f -l logdev=%s,size=64m %s && mkdir " LAB
+		"/a && mount -o logdev=%s %s " LAB "/a",
 		lab_disk(0), lab_disk(1), lab_disk(0), lab_disk(1));
-	lab_check_held(lab_disk(0), SHOST_MOUNT, "journal of the filesystem mounted on '" LAB "/a'");
+	lab_check_held(lab_disk(0), SHOST_MOUNT,
+		       "journal of the filesystem mounted on '" LAB "/a'");
 	lab_fresh();
 }
 
@@ -225,7 +232,8 @@ ATF_TC_BODY(a_loop_attached_in_another_namespace_is_told, tc)
 
 	lab_fresh();
 	devno = lab_devno(lab_disk(0));
-	lab_run("mkdir " LAB "/a && mkdir " LAB "/a/x"); /* the same name means another thing here */
+	lab_run("mkdir " LAB "/a && mkdir " LAB
+		"/a/x"); /* the same name means another thing here */
 	pid = lab_child(attach_elsewhere, &devno);
 	lab_check_held(lab_disk(0), SHOST_LOOP, "attached to '/dev/loop5'");
 	lab_end(pid);
@@ -240,7 +248,8 @@ ATF_TC_BODY(a_dm_device_on_top_is_named, tc)
 
 	lab_fresh();
 	part = lab_linear("disk-part1", lab_disk(0));
-	lab_check_held(lab_disk(0), LAB_KERNEL_KINDS & SHOST_HOLDER, "held by device 'dm-0' (disk-part1)");
+	lab_check_held(lab_disk(0), LAB_KERNEL_KINDS & SHOST_HOLDER,
+		       "held by device 'dm-0' (disk-part1)");
 	lab_holders(lab_disk(0), LAB_KERNEL_KINDS, &h);
 	ATF_CHECK_EQ(1, h.n);
 	check_free(part);
@@ -252,8 +261,9 @@ ATF_TC_BODY(a_partition_counts_with_its_own_users, tc)
 {
 	lab_fresh();
 	lab_run("truncate -s 200M " LAB "/img && printf '2048,100M\\n,,S\\n' | sfdisk -q " LAB
-		"/img && losetup -P /dev/loop2 " LAB "/img && mkfs.ext4 -q /dev/loop2p1 && mkdir " LAB
-		"/a && mount /dev/loop2p1 " LAB "/a");
+		"/img && losetup -P /dev/loop2 " LAB
+		"/img && mkfs.ext4 -q /dev/loop2p1 && mkdir " LAB "/a && mount /dev/loop2p1 " LAB
+		"/a");
 	lab_check_held("/dev/loop2", SHOST_MOUNT, "partition 'loop2p1' mounted on '" LAB "/a'");
 	lab_check_held("/dev/loop2p1", SHOST_MOUNT, "mounted on '" LAB "/a'");
 	lab_run("mkswap /dev/loop2p2 >/dev/null && swapon /dev/loop2p2");
