@@ -100,21 +100,29 @@ static int wait_for_openers(const char *spec, bool online, uint64_t deadline_ns,
 	struct shost_holder holder;
 
 	for (;;) {
-		int r = sdm_info(claim->info.name, &claim->info, err);
+		int r;
 
-		if (r < 0)
-			return r;
 		claim->others = claim->info.open_count > 1;
 		if (!claim->others || online)
 			return 0;
 		if (sm_monotonic_ns() > deadline_ns)
 			break;
 		pause_ms(PAUSE_MS);
+		r = sdm_info(claim->info.name, &claim->info, err);
+		if (r < 0)
+			return r;
 	}
 	if (look(&claim->info, SHOST_PROCESS, &holder, NULL) > 0)
 		return refuse(spec, &holder, err);
 	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "'%s' is open elsewhere (%u times)", spec,
 		       claim->info.open_count - 1);
+}
+
+int sm_claim_flush(const struct sm_claim *claim, const char *spec, struct snapmgr_err *err)
+{
+	if (claim->fd < 0 || ioctl(claim->fd, BLKFLSBUF, 0) == 0)
+		return 0;
+	return sm_fail(err, SNAPMGR_IO, errno, "cannot write back the cache of '%s'", spec);
 }
 
 int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
@@ -129,16 +137,18 @@ int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bo
 	if (r < 0)
 		return r;
 	claim.mapped = claim.info.exists;
+	if (claim.info.suspended)
+		return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "'%s' is suspended: 'snapmgr recover' resumes it", spec);
 	if (claim.mapped) {
-		r = look(&claim.info, SHOST_LOOP, &holder, err); /* O_EXCL does not see these */
+		r = claim.fd = open_exclusive(&claim.info, spec, deadline_ns, err);
+		if (r >= 0)
+			r = sdm_info(v->dm.name, &claim.info, err);
+		if (r == 0 && claim.info.open_count > 1) /* a loop device is one that O_EXCL does not see */
+			r = look(&claim.info, SHOST_LOOP, &holder, err);
 		if (r > 0)
 			return refuse(spec, &holder, err);
 		if (r == 0)
-			r = claim.fd = open_exclusive(&claim.info, spec, deadline_ns, err);
-		if (r >= 0)
 			r = wait_for_openers(spec, online, deadline_ns, &claim, err);
-		if (r == 0 && ioctl(claim.fd, BLKFLSBUF, 0) < 0)
-			r = sm_fail(err, SNAPMGR_IO, errno, "cannot write back the cache of '%s'", spec);
 		if (r < 0)
 			return r;
 	}

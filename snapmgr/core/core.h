@@ -19,6 +19,10 @@
 struct snapmgr {
 	struct snapmgr_open_opts opts;
 	char recover_program[256];
+	struct shost_owner self; /* known after the first operation; pid 0: not yet */
+	struct scat *parked;	 /* the catalogue used last, without its device; or NULL */
+	struct sm_uuid parked_uuid;
+	char parked_node[160];
 	snapmgr_report_fn *report; /* of a recovery that somebody asked for; else NULL */
 	void *report_data;
 };
@@ -42,19 +46,22 @@ struct sm_pool {
 	struct scat *cat;
 	struct scat_pool row;
 	char node[160]; /* of the catalogue device */
+	bool parkable;	/* the catalogue is kept by the handle when the pool is closed */
 	struct sm_view *view; /* of a walk over many objects, borrowed; NULL: none is under way */
 };
 /**
  * sm_pool_open() - by name or UUID; @writable: with its lock, after finishing what the dead left
  *
- * Opens the catalogue and nothing else. Return: 0; -ENOENT (not_found); -ENODEV (bad_state: exists,
+ * Opens the catalogue and nothing else; for writing in a transaction, which the verb goes on with
+ * (sm_op_begin() commits it). What was read of the pool opened last is still known: its catalogue is
+ * parked in the handle. Return: 0; -ENOENT (not_found); -ENODEV (bad_state: exists,
  * but is not active; the message says how to activate it); -EAGAIN (locked); ...
  */
 int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_pool *ret,
 		 struct snapmgr_err *err);
 /* sm_pool_reopen() - the catalogue again, after a commit of unknown outcome. */
 int sm_pool_reopen(struct sm_pool *pool, struct snapmgr_err *err);
-/* sm_pool_unlock() - let others in; the catalogue stays open for reading. */
+/* sm_pool_unlock() - let others in, without what was not committed; the catalogue stays open. */
 void sm_pool_unlock(struct sm_pool *pool);
 /* sm_pool_settle() - unlock, then wait for udev; a timeout is a warning. */
 void sm_pool_settle(struct sm_pool *pool);
@@ -262,10 +269,13 @@ struct sm_claim {
  * sm_claim() - hold a volume's device, or say who does
  * @online: openers (not mounts, swaps, holders, loops) are fine
  *
- * An opener that is gone within a second is no conflict. Return: 0 or -EBUSY (in_use).
+ * An opener that is gone within a second is no conflict. Return: 0; -EBUSY (in_use; or bad_state: it
+ * is suspended, and any I/O would hang).
  */
 int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
 	     struct sm_claim *ret, struct snapmgr_err *err);
+/* sm_claim_flush() - write its page cache back and forget it; waits for the I/O. */
+int sm_claim_flush(const struct sm_claim *claim, const char *spec, struct snapmgr_err *err);
 void sm_claim_drop(struct sm_claim *claim);
 static inline void auto_sm_claim_drop(struct sm_claim *claim)
 {
@@ -296,9 +306,18 @@ struct sm_head_change {
 	bool online;
 	uint64_t suspended_ns; /* out */
 	struct sdm_switch *settle; /* out: wait with it after unlocking; free it */
+	bool unclear; /* out, of a failure: the commit is there, or may be: see sm_head_abort() */
 };
 int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct sm_claim *claim,
 		   struct scat_operation *op, struct snapmgr_err *err);
+/**
+ * sm_head_abort() - after a failure: what was begun is forgotten, and all is as it was before
+ *
+ * Where that is not known, nothing may be deleted or written on a guess: the operation's row stays, and
+ * recovery decides by what runs; at once where it can, else in the next command.
+ * Return: true where nothing has changed, so that what was made for it may go.
+ */
+bool sm_head_abort(struct sm_pool *pool, struct sm_head_change *change, const struct scat_operation *op);
 /* sm_head_settle() - after the lock is dropped: wait for udev, bounded; a timeout is a warning. */
 void sm_head_settle(struct sm_pool *pool, struct sm_head_change *change);
 

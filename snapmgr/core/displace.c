@@ -66,7 +66,9 @@ int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size
 		r = sm_claim(&f->pool, &dev, spec, d->online, &d->claim, err);
 	if (r == 0)
 		r = check_size(f, d, size_bytes, err);
-	return r == 0 ? check_full(f, d, out_of_data, err) : r;
+	if (r == 0)
+		r = check_full(f, d, out_of_data, err);
+	return r == 0 ? sm_claim_flush(&d->claim, spec, err) : r;
 }
 
 /* Undo points beyond the volume's number go, the oldest first. */
@@ -137,18 +139,27 @@ int sm_displace(struct sm_found *f, struct sm_displace *d, struct scat_operation
 	return sm_head_switch(&f->pool, &d->change, &d->claim, op, err);
 }
 
-void sm_displace_finish(struct sm_found *f, struct sm_displace *d)
+int sm_displace_finish(struct sm_found *f, struct sm_displace *d, int r, struct snapmgr_err *err)
 {
-	struct snapmgr_err err;
+	struct snapmgr_err why;
+	int r_mount;
 
 	sm_claim_drop(&d->claim);
 	sm_pool_unlock(&f->pool);
 	sm_head_settle(&f->pool, &d->change);
 	if (!d->mounts.n)
-		return;
-	d->remount_result = shost_remount(&d->mounts, &err);
-	if (d->remount_result < 0)
-		sm_warn(f->pool.sm, "%s", err.message);
+		return r;
+	r_mount = shost_remount(&d->mounts, &why);
+	if (d->mounts.warning[0])
+		sm_warn(f->pool.sm, "%s", d->mounts.warning);
+	if (r_mount == 0)
+		return r;
+	if (r < 0) { /* the first error is the caller's */
+		sm_warn(f->pool.sm, "%s", why.message);
+		return r;
+	}
+	return sm_fail(err, why.code, r_mount, "'%s/%s' is done, but %s", f->pool.row.name, f->volume.c.name,
+		       why.message);
 }
 
 void sm_displace_release(struct sm_displace *d)

@@ -20,13 +20,13 @@ struct sm_displace {
 	int64_t old_parent;
 	struct scat_undo *swap; /* undo: the point that the head is swapped with; NULL: a revert */
 	bool kept;	    /* the displaced head is an undo point now */
-	int remount_result; /* of the mounts, after all else went well */
 };
 int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size_bytes, bool out_of_data,
 			bool dry_run, struct snapmgr_err *err);
 int sm_displace(struct sm_found *f, struct sm_displace *d, struct scat_operation *op,
 		struct snapmgr_err *err);
-void sm_displace_finish(struct sm_found *f, struct sm_displace *d);
+/* sm_displace_finish() - @r: how it went so far. Return: that, or the error of mounting again. */
+int sm_displace_finish(struct sm_found *f, struct sm_displace *d, int r, struct snapmgr_err *err);
 void sm_displace_release(struct sm_displace *d);
 static inline void auto_sm_displace_release(struct sm_displace *d)
 {

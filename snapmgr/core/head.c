@@ -8,6 +8,7 @@ struct commit {
 	struct sm_pool *pool;
 	struct sm_head_change *change;
 	struct scat_volume *wanted;
+	bool done, tried;
 };
 
 static int write_rows(struct commit *c, struct snapmgr_err *err)
@@ -23,24 +24,24 @@ static int write_rows(struct commit *c, struct snapmgr_err *err)
 		r = c->change->rows(pool, c->change, err);
 	if (r == 0)
 		r = sm_pool_save(pool, err);
+	c->tried = r == 0;
 	if (r == 0)
 		r = scat_commit(pool->cat, true, err);
 	scat_rollback(pool->cat);
 	return r;
 }
 
-/* The commit answered with an I/O error: only reading tells whether it is there. */
-static int reread(struct commit *c, int r_commit, struct snapmgr_err *err)
+/* The commit answered with an error: only reading tells whether it is there. */
+static int reread(struct commit *c, int r_commit)
 {
 	struct scat_volume now;
 
 	if (sm_pool_reopen(c->pool, NULL) < 0 ||
-	    scat_volume_by_id(c->pool->cat, c->wanted->id, &now, NULL) < 0)
+	    scat_volume_by_id(c->pool->cat, c->wanted->id, &now, NULL) < 0) {
+		c->change->unclear = true;
 		return r_commit;
-	if (now.c.thin != c->wanted->c.thin || now.c.size_bytes != c->wanted->c.size_bytes)
-		return r_commit;
-	(void)err;
-	return 0;
+	}
+	return now.c.thin == c->wanted->c.thin && now.c.size_bytes == c->wanted->c.size_bytes ? 0 : r_commit;
 }
 
 static int commit(void *arg, struct snapmgr_err *err)
@@ -48,7 +49,10 @@ static int commit(void *arg, struct snapmgr_err *err)
 	struct commit *c = arg;
 	int r = write_rows(c, err);
 
-	return r == -EIO ? reread(c, r, err) : r;
+	if (r < 0 && c->tried)
+		r = reread(c, r);
+	c->done = r == 0;
+	return r;
 }
 
 static int switch_table(struct sm_pool *pool, struct sm_head_change *change, struct sm_claim *claim,
@@ -71,7 +75,7 @@ int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct s
 		   struct scat_operation *op, struct snapmgr_err *err)
 {
 	struct scat_volume wanted = *change->volume;
-	struct commit c = { pool, change, &wanted };
+	struct commit c = { .pool = pool, .change = change, .wanted = &wanted };
 	int r;
 
 	wanted.c.thin = change->thin;
@@ -81,11 +85,27 @@ int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct s
 	if (change->snapshot)
 		change->snapshot->c.state = SCAT_AVAILABLE;
 	r = claim->mapped ? switch_table(pool, change, claim, &c, err) : commit(&c, err);
+	change->unclear |= r < 0 && c.done; /* the way back is over, but the new table does not run */
 	if (r < 0)
 		return r;
 	*change->volume = wanted;
 	sm_op_end(pool, op);
 	return 0;
+}
+
+bool sm_head_abort(struct sm_pool *pool, struct sm_head_change *change, const struct scat_operation *op)
+{
+	if (!change->unclear) {
+		sm_op_abort(pool, op, change->volume, change->snapshot);
+		return true;
+	}
+	sdm_switch_free(change->settle); /* from here on only its guard would touch the device */
+	change->settle = NULL;
+	if (sm_pool_reopen(pool, NULL) < 0 || sm_recover_pending(pool, NULL) < 0)
+		sm_warn(pool->sm,
+			"it is not known yet what volume '%s/%s' will read as: 'snapmgr recover %s' finds out",
+			pool->row.name, change->volume->c.name, pool->row.name);
+	return false;
 }
 
 void sm_head_settle(struct sm_pool *pool, struct sm_head_change *change)

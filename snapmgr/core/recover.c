@@ -108,20 +108,50 @@ static int heal_snapshot(struct sm_pool *pool, int64_t id, struct snapmgr_err *e
 	return scat_snapshot_update(pool->cat, &s, err);
 }
 
+/*
+ * The kernel refuses to put right what one operation left. That is no reason to keep the rest of the
+ * pool from working: the volume says that it is not well, and every later command tries again.
+ */
+static int put_off(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v,
+		   const struct snapmgr_err *why, struct snapmgr_err *err)
+{
+	bool displacing = strcmp(op->verb, "revert") == 0 || strcmp(op->verb, "undo") == 0;
+	int r;
+
+	sm_warn(pool->sm, "%s of volume '%s/%s' was cut short and cannot be recovered yet: %s", op->verb,
+		pool->row.name, v->c.name, why->message);
+	scat_rollback(pool->cat);
+	r = scat_volume_by_id(pool->cat, op->volume, v, err);
+	if (r == 0)
+		r = scat_begin(pool->cat, err);
+	v->c.state = displacing ? SCAT_REVERTING_ERROR : SCAT_ERROR;
+	if (r == 0)
+		r = scat_volume_update(pool->cat, v, err);
+	if (r == 0)
+		r = scat_commit(pool->cat, false, err);
+	scat_rollback(pool->cat);
+	return r;
+}
+
 static int recover_one(struct sm_pool *pool, const struct scat_operation *op, struct snapmgr_err *err)
 {
 	struct scat_volume v = { 0 };
+	struct snapmgr_err why = { 0 };
 	bool changed = false;
 	int r = scat_begin(pool->cat, err);
 
 	if (r == 0 && op->volume) {
 		r = scat_volume_by_id(pool->cat, op->volume, &v, err);
 		if (r == 0)
-			r = heal_volume(pool, op, &v, err);
+			r = heal_volume(pool, op, &v, &why);
+		if (r < 0 && why.code == SNAPMGR_KERNEL)
+			return put_off(pool, op, &v, &why, err);
+		if (r < 0 && why.code && err)
+			*err = why;
 		changed = r > 0;
 		if (r >= 0)
 			r = scat_volume_update(pool->cat, &v, err);
-		r = r == -ENOENT ? 0 : r;
+		r = r == -ENOENT ? 0 : r; /* it was deleted */
 	}
 	if (r == 0)
 		r = heal_snapshot(pool, op->snapshot, err);
@@ -208,6 +238,8 @@ int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err)
 
 		if (r == 0)
 			r = pool->b.driver->drop(&pool->b, id, err);
+		if (r == -EBUSY) /* in the tables of a volume whose recovery was put off */
+			r = 0;
 		else if (r > 0)
 			r = sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
 				    "pool '%s' names id %u, which was not handed out: run 'snapmgr pool check %s'",

@@ -25,8 +25,10 @@ static int claim_for(struct sm_found *f, uint64_t bytes, const struct snapmgr_re
 
 	(void)snprintf(spec, sizeof(spec), "%s/%s", f->pool.row.name, f->volume.c.name);
 	sm_volume_device(&f->pool, &f->volume, &dev);
-	if (bytes < f->volume.c.size_bytes)
-		return sm_claim(&f->pool, &dev, spec, o->online, claim, err);
+	if (bytes < f->volume.c.size_bytes) {
+		r = sm_claim(&f->pool, &dev, spec, o->online, claim, err);
+		return r == 0 ? sm_claim_flush(claim, spec, err) : r;
+	}
 	r = sdm_info(dev.dm.name, &claim->info, err);
 	claim->mapped = r == 0 && claim->info.exists;
 	return r;
@@ -53,7 +55,7 @@ static int change_size(struct sm_found *f, uint64_t bytes, const struct snapmgr_
 		return r;
 	r = sm_head_switch(&f->pool, &change, &claim, &op, err);
 	if (r < 0)
-		sm_op_abort(&f->pool, &op, &f->volume, NULL);
+		(void)sm_head_abort(&f->pool, &change, &op);
 	sm_claim_drop(&claim);
 	sm_pool_unlock(&f->pool);
 	sm_head_settle(&f->pool, &change);

@@ -8,6 +8,11 @@
 #include "snapmgr/core/displace.h"
 #include "snapmgr/core/strategy.h"
 
+static bool pool_is(const struct sm_found *f, const char *name, size_t len)
+{
+	return strlen(f->pool.row.name) == len && strncmp(name, f->pool.row.name, len) == 0;
+}
+
 static int check_target(struct sm_found *f, const char *target, struct snapmgr_err *err)
 {
 	struct sm_uuid uuid;
@@ -18,8 +23,7 @@ static int check_target(struct sm_found *f, const char *target, struct snapmgr_e
 	if (sm_uuid_parse(target, &uuid) ? sm_uuid_equal(&uuid, &f->volume.c.uuid) :
 					   (slash = strchr(target, '/'),
 					    strcmp(slash ? slash + 1 : target, f->volume.c.name) == 0 &&
-						    (!slash || strncmp(target, f->pool.row.name,
-								       (size_t)(slash - target)) == 0)))
+						    (!slash || pool_is(f, target, (size_t)(slash - target)))))
 		return 0;
 	return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
 		       "'%.80s' is not the volume that '%s/%s@%s' was taken of: reverting another volume is a copy",
@@ -82,6 +86,7 @@ static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_e
 {
 	struct sm_copy_source source;
 	struct scat_operation op;
+	bool made = false;
 	uint32_t id;
 	int r = sm_op_begin(&f->pool, "revert", &f->volume, SCAT_REVERTING, &f->snapshot, SCAT_RESTORING, &op,
 			    err);
@@ -89,19 +94,19 @@ static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_e
 	if (r < 0)
 		return r;
 	sm_copy_source(f, &source);
+	d->change.volume = &f->volume;
+	d->change.snapshot = &f->snapshot;
 	r = sm_id_make(&f->pool, sm_make_copy, &source, &id, err);
 	if (r == 0) {
 		d->change.verb = "revert";
-		d->change.snapshot = &f->snapshot;
 		d->change.thin = id;
 		d->change.size_bytes = f->snapshot.c.size_bytes;
 		d->change.parent = f->snapshot.id;
 		r = sm_displace(f, d, &op, err);
-		if (r < 0 && r != -EIO)
-			(void)f->pool.b.driver->drop(&f->pool.b, id, NULL); /* keep the first error */
+		made = true;
 	}
-	if (r < 0)
-		sm_op_abort(&f->pool, &op, &f->volume, &f->snapshot);
+	if (r < 0 && sm_head_abort(&f->pool, &d->change, &op) && made)
+		(void)f->pool.b.driver->drop(&f->pool.b, id, NULL); /* keep the first error */
 	return r;
 }
 
@@ -132,13 +137,13 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 		r = sm_displace_prepare(&f, &d, f.snapshot.c.size_bytes, space.out_of_data, o.dry_run, err);
 	if (r == 0 && !o.dry_run)
 		r = do_revert(&f, &d, err);
-	sm_displace_finish(&f, &d);
+	r = sm_displace_finish(&f, &d, r, err);
 	if (r == 0)
 		r = tell(&f, &strategy, ret, err);
 	if (r == 0 && ret) {
-		ret->undo = d.kept;
+		ret->undo = o.dry_run ? !o.no_undo && f.volume.undo_keep > 0 : d.kept;
 		ret->suspended_us = d.change.suspended_ns / 1000;
 		ret->elapsed_us = (sm_monotonic_ns() - start_ns) / 1000;
 	}
-	return r == 0 ? d.remount_result : r;
+	return r;
 }

@@ -85,7 +85,7 @@ static int swap(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *e
 	d->change.parent = f->undo.parent;
 	r = sm_displace(f, d, &op, err);
 	if (r < 0)
-		sm_op_abort(&f->pool, &op, &f->volume, NULL);
+		(void)sm_head_abort(&f->pool, &d->change, &op);
 	return r;
 }
 
@@ -102,7 +102,7 @@ static int tell(struct sm_found *f, const struct sm_displace *d, uint64_t start_
 	(void)strcpy(ret->reason, "the head and the undo point change places");
 	ret->move_bytes = 0;
 	ret->in_place = true;
-	ret->undo = d->kept;
+	ret->undo = true; /* the other half of the swap */
 	ret->suspended_us = d->change.suspended_ns / 1000;
 	ret->elapsed_us = (sm_monotonic_ns() - start_ns) / 1000;
 	return r;
@@ -162,8 +162,6 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 		r = sm_displace_prepare(&f, &d, f.undo.size_bytes, space.out_of_data, o.dry_run, err);
 	if (r == 0 && !o.dry_run)
 		r = swap(&f, &d, err);
-	sm_displace_finish(&f, &d);
-	if (r == 0 && ret)
-		r = tell(&f, &d, start_ns, ret, err);
-	return r == 0 ? d.remount_result : r;
+	r = sm_displace_finish(&f, &d, r, err);
+	return r == 0 && ret ? tell(&f, &d, start_ns, ret, err) : r;
 }
