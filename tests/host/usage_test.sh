@@ -64,15 +64,24 @@ the_manual_names_every_command_and_flag_body()
 	done
 	manual=$manual/doc/snapmgr.8
 	[ -e "$manual" ] || atf_skip "the manual is not above the build folder"
+	# What every command takes is in a section of its own.
+	sed -n '/^\.Sh OPTIONS/,/^\.Sh POOLS/p' "$manual" >common
 	commands >list
 	while read -r command; do
-		grep -q "^\.It Ic $command\b" "$manual" || grep -q "^\.Ss .*\b$command\b" "$manual" ||
-			atf_fail "the manual lacks '$command'"
-		# shellcheck disable=SC2086
-		snapmgr $command --help | sed -n 's/^  \(-., \)\{0,1\}--\([a-z-]*\).*/\2/p' >flags
+		# From its name up to the next command or section.
+		awk -v name="$command" '/^\.Sh PROPERTIES/ { exit } /^\.(It Ic|S[hs]) / {
+			on = index($0 " ", ".It Ic " name " ") == 1 } on' "$manual" >part
+		[ -s part ] || atf_fail "the manual lacks '$command'"
+		# shellcheck disable=SC2086 # "pool create" is two words
+		snapmgr $command --help | sed -n 's/^  \(-., \)\{0,1\}--\([a-z-]*\) .*/\2/p' >flags
 		while read -r flag; do
-			grep -q "Fl Fl $flag\b" "$manual" || atf_fail "the manual lacks --$flag ($command)"
+			cat part common | grep -Eq "Fl Fl $flag( |\$)" ||
+				atf_fail "the manual lacks --$flag of '$command'"
 		done <flags
+		# And nothing else.
+		grep -o 'Fl Fl [a-z-]*' part | sed 's/Fl Fl //' | sort -u >told
+		sort -u flags | comm -13 - told >stale
+		[ ! -s stale ] || atf_fail "'$command' has no $(tr '\n' ' ' <stale)"
 	done <list
 }
 
