@@ -24,16 +24,16 @@ static const char sql_rollback[] = "ROLLBACK";
 static int pause_busy(void *data, int tries)
 {
 	const struct timespec pause = { .tv_nsec = (tries < 20 ? tries + 1 : 20) * 1000000L };
+	const struct scat *cat = data;
 
-	(void)data;
-	if (tries >= BUSY_TRIES)
+	if (tries >= cat->busy_tries)
 		return 0;
 	(void)nanosleep(&pause, NULL);
 	return 1;
 }
 
 /* What is on disk may have been written by an enemy. */
-static void harden(sqlite3 *db)
+static void harden(struct scat *cat)
 {
 	static const int limits[][2] = {
 		{ SQLITE_LIMIT_LENGTH, 1 << 20 },     { SQLITE_LIMIT_SQL_LENGTH, 16384 },
@@ -54,11 +54,14 @@ static void harden(sqlite3 *db)
 		{ SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0 },
 	};
 
+	sqlite3 *db = cat->db;
+
 	for (size_t i = 0; i < SM_ARRAY(limits); i++)
 		(void)sqlite3_limit(db, limits[i][0], limits[i][1]);
 	for (size_t i = 0; i < SM_ARRAY(settings); i++)
 		(void)sqlite3_db_config(db, settings[i][0], settings[i][1], NULL);
-	(void)sqlite3_busy_handler(db, pause_busy, NULL);
+	cat->busy_tries = BUSY_TRIES;
+	(void)sqlite3_busy_handler(db, pause_busy, cat);
 	(void)sqlite3_wal_autocheckpoint(db, 0);
 }
 
@@ -129,10 +132,10 @@ int scat_format(const char *device, const struct scat_pool *pool, struct snapmgr
 		r = connect(device, &pool->uuid, true, &cat, err);
 	if (r < 0)
 		return r;
-	harden(cat->db);
+	harden(cat);
 	r = fill(cat, pool, err);
-	if (r == 0)
-		r = scat_checkpoint(cat, err); /* also leaves a log that the first commit can use */
+	if (r == 0) /* also leaves a log that the first commit can use */
+		r = scat_checkpoint(cat, err);
 	if (r == 0 && scat_vfs_sync(cat->vfs) < 0)
 		r = scat_sql_failed(cat, SQLITE_IOERR_FSYNC, err);
 	return r;
@@ -207,33 +210,54 @@ static int restart_log(struct scat *cat, struct snapmgr_err *err)
 	return scat_commit(cat, false, err);
 }
 
-static int checkpoint(struct scat *cat, struct snapmgr_err *err)
+/*
+ * RESTART rather than PASSIVE: it keeps writers out and waits for readers of the log, while new ones
+ * read the database, so that a crowd of readers that come and go cannot keep the log from its end.
+ */
+static int checkpoint(struct scat *cat, int tries, struct snapmgr_err *err)
 {
-	int log = 0, done = 0;
-	int code = sqlite3_wal_checkpoint_v2(cat->db, "main", SQLITE_CHECKPOINT_PASSIVE, &log,
-					     &done);
+	int code;
 
-	if (code != SQLITE_OK)
-		return scat_sql_failed(cat, code, err);
-	if (log != done)
+	cat->busy_tries = tries;
+	code = sqlite3_wal_checkpoint_v2(cat->db, "main", SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+	cat->busy_tries = BUSY_TRIES;
+	if ((code & 0xff) == SQLITE_BUSY)
 		return sm_fail(err, SNAPMGR_LOCKED, EAGAIN,
 			       "catalogue of pool '%s' is being read: its log cannot be emptied",
 			       cat->subject);
-	return 0;
+	return code == SQLITE_OK ? restart_log(cat, err) : scat_sql_failed(cat, code, err);
 }
 
 int scat_checkpoint(struct scat *cat, struct snapmgr_err *err)
 {
-	int r = checkpoint(cat, err);
-
-	return r == 0 ? restart_log(cat, err) : r;
+	return checkpoint(cat, 20, err);
 }
 
-/* Only room is at stake here, so that a failure concerns nobody yet. */
-static void checkpoint_beyond(struct scat *cat, uint32_t frames)
+/* The fuller the log, the longer this waits for readers. A failure concerns nobody yet. */
+static void checkpoint_beyond(struct scat *cat, uint32_t limit)
 {
-	if (cat->db && cat->writable && scat_vfs_frames(cat->vfs) > frames)
-		(void)scat_checkpoint(cat, NULL);
+	uint32_t frames = scat_vfs_frames(cat->vfs);
+
+	if (frames > limit)
+		(void)checkpoint(cat,
+				 frames > FRAMES(cat, 3) ? 100 :
+				 frames > FRAMES(cat, 2) ? 20 :
+							   3,
+				 NULL);
+}
+
+static int prepare_writer(struct scat *cat, struct snapmgr_err *err)
+{
+	char sql[96];
+	int r;
+
+	/* the limit, because what is committed to the log must find room in the database later */
+	(void)snprintf(sql, sizeof(sql), "PRAGMA synchronous=FULL;PRAGMA max_page_count=%llu",
+		       (unsigned long long)(cat->vfs->region.db_len / SCAT_PAGE_BYTES));
+	r = exec(cat, sql, err);
+	if (r == 0)
+		checkpoint_beyond(cat, FRAMES(cat, 2)); /* writers that died never closed */
+	return r;
 }
 
 int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, struct scat **ret,
@@ -244,7 +268,7 @@ int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, str
 
 	if (r < 0)
 		return r;
-	harden(cat->db);
+	harden(cat);
 	r = check_header(cat, err);
 	if (r == 0)
 		r = exec(cat, "PRAGMA temp_store=2;PRAGMA cell_size_check=1;BEGIN", err);
@@ -254,14 +278,12 @@ int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, str
 		r = scat_schema_check(cat, err);
 	scat_rollback(cat);
 	if (r == 0 && writable)
-		r = exec(cat, "PRAGMA synchronous=FULL", err);
-	if (r < 0) {
+		r = prepare_writer(cat, err);
+	if (r < 0)
 		scat_close(cat);
-		return r;
-	}
-	checkpoint_beyond(cat, FRAMES(cat, 2)); /* writers that died never closed */
-	*ret = cat;
-	return 0;
+	else
+		*ret = cat;
+	return r;
 }
 
 void scat_park(struct scat *cat)
@@ -313,7 +335,7 @@ int scat_begin(struct scat *cat, struct snapmgr_err *err)
 
 int scat_begin_read(struct scat *cat, struct snapmgr_err *err)
 {
-	int r = scat_run(cat, sql_begin_read, NULL, err);
+	int r = sqlite3_get_autocommit(cat->db) ? scat_run(cat, sql_begin_read, NULL, err) : 0;
 
 	return r < 0 ? r : 0;
 }
@@ -363,21 +385,43 @@ int scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
 
 void scat_rollback(struct scat *cat)
 {
-	if (sqlite3_get_autocommit(cat->db))
-		return;
-	(void)scat_run(cat, sql_rollback, NULL, NULL);
+	if (!sqlite3_get_autocommit(cat->db))
+		(void)scat_run(cat, sql_rollback, NULL, NULL);
 	cat->vfs->held_len = 0; /* another process may write there next */
 	cat->writing = false;
 }
 
+static int count_pages(struct scat *cat, int64_t *ret, struct snapmgr_err *err)
+{
+	static const char count[] = "PRAGMA page_count", freelist[] = "PRAGMA freelist_count";
+	int64_t unused = 0;
+	int r = scat_number(cat, count, NULL, ret, err);
+
+	if (r == 0)
+		r = scat_number(cat, freelist, NULL, &unused, err);
+	if (r == 0 && unused > *ret)
+		r = scat_damaged(cat, err, "it has more free pages than pages");
+	*ret -= unused;
+	return r;
+}
+
 uint64_t scat_used_bytes(struct scat *cat)
 {
-	int64_t pages = 0, unused = 0;
+	int64_t pages = 0;
 
-	if (scat_number(cat, "PRAGMA page_count", NULL, &pages, NULL) < 0 ||
-	    scat_number(cat, "PRAGMA freelist_count", NULL, &unused, NULL) < 0 || unused > pages)
-		return UINT64_MAX;
-	return (uint64_t)(pages - unused) * SCAT_PAGE_BYTES;
+	return count_pages(cat, &pages, NULL) < 0 ? UINT64_MAX : (uint64_t)pages * SCAT_PAGE_BYTES;
+}
+
+int scat_check_room(struct scat *cat, struct snapmgr_err *err)
+{
+	int64_t pages = 0;
+	int r = count_pages(cat, &pages, err);
+
+	if (r < 0)
+		return r;
+	if ((uint64_t)pages + RESERVE_PAGES > cat->vfs->region.db_len / SCAT_PAGE_BYTES)
+		return scat_sql_failed(cat, SQLITE_FULL, err);
+	return 0;
 }
 
 uint64_t scat_syncs(const struct scat *cat)

@@ -25,6 +25,7 @@ struct scat {
 	sqlite3 *db;
 	struct scat_vfs *vfs;
 	bool writable, wrote;
+	int busy_tries;
 	bool writing; /* in a transaction that may write */
 	char subject[SNAPMGR_NAME_MAX + 1]; /* the pool's name, or its UUID while that is unknown */
 	struct scat_cached cached[SCAT_CACHED];
@@ -96,6 +97,9 @@ typedef int scat_read_fn(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct
 /* scat_get() - the only row of a query. Return: 0, -ENOENT (err untouched), ... */
 int scat_get(struct scat *cat, const char *sql, const struct scat_arg *args, scat_read_fn *read,
 	     void *ret, struct snapmgr_err *err);
+
+/* scat_check_room() - before anything is added: -ENOSPC while deleting still has room. */
+int scat_check_room(struct scat *cat, struct snapmgr_err *err);
 
 /* ---- schema.c ---- */
 

@@ -135,6 +135,8 @@ int scat_snapshot_insert(struct scat *cat, struct scat_snapshot *s, struct snapm
 	int r = check_snapshot(s, err);
 
 	if (r == 0)
+		r = scat_check_room(cat, err);
+	if (r == 0)
 		r = check_name(cat, s, 0, err);
 	if (r < 0)
 		return r;

@@ -94,6 +94,8 @@ int scat_tag_set(struct scat *cat, const struct sm_uuid *object, const char *key
 			       SNAPMGR_LABEL_MAX);
 	r = count_tags(cat, object, key, err);
 	if (r == 0)
+		r = scat_check_room(cat, err);
+	if (r == 0)
 		r = scat_run(cat, set, ARGS(ARG_UUID(object), ARG_TEXT(key), ARG_TEXT(value)), err);
 	return r < 0 ? r : 0;
 }

@@ -83,6 +83,8 @@ int scat_undo_insert(struct scat *cat, struct scat_undo *u, struct snapmgr_err *
 	int r = check_undo(u, err);
 
 	if (r == 0)
+		r = scat_check_room(cat, err);
+	if (r == 0)
 		r = scat_run(cat, sql,
 			     ARGS(ARG_INT(u->volume), ARG_UUID(&u->uuid), ARG_INT(u->created_at_us),
 				  ARG_INT(u->size_bytes), ARG_ID(u->thin), ARG_ID(u->parent)),

@@ -68,7 +68,8 @@ static void remove_others(const char *folder, const char *mine)
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir)))
-		if (strncmp(entry->d_name, "catalogue-shm", 13) == 0 && strcmp(entry->d_name, mine) != 0)
+		if (strncmp(entry->d_name, "catalogue-shm", 13) == 0 &&
+		    strcmp(entry->d_name, mine) != 0)
 			(void)unlinkat(dirfd(dir), entry->d_name, 0);
 	if (dir)
 		(void)closedir(dir);
@@ -92,7 +93,8 @@ static int open_shm(struct scat_vfs *vfs)
 
 	sm_uuid_text(&vfs->region.pool, uuid);
 	(void)snprintf(folder, sizeof(folder), "%s/%s", scat_run_dir(), uuid);
-	(void)snprintf(name, sizeof(name), "catalogue-shm.%llu", (unsigned long long)vfs->region.life);
+	(void)snprintf(name, sizeof(name), "catalogue-shm.%llu",
+		       (unsigned long long)vfs->region.life);
 	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
 	r = open_or_make(path, &vfs->shm.fd);
 	if (r == -ENOENT) {

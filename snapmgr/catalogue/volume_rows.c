@@ -120,6 +120,8 @@ int scat_volume_insert(struct scat *cat, struct scat_volume *v, struct snapmgr_e
 	int r = check_volume(v, err);
 
 	if (r == 0)
+		r = scat_check_room(cat, err);
+	if (r == 0)
 		r = insert_name(cat, c->name, &id, err);
 	if (r < 0)
 		return r;

@@ -30,6 +30,8 @@ int snapmgr_open(const struct snapmgr_open_opts *opts, struct snapmgr **ret, str
 
 void snapmgr_free(struct snapmgr *sm)
 {
+	if (sm)
+		scat_close(sm->parked);
 	free(sm);
 }
 

@@ -92,16 +92,16 @@ int sm_op_begin(struct sm_pool *pool, const char *verb, struct scat_volume *v, e
 		struct snapmgr_err *err)
 {
 	struct scat_operation op = { .started_at_us = sm_now_us() };
-	struct shost_owner self;
-	int r = shost_owner_self(&self, err);
+	struct shost_owner *self = &pool->sm->self;
+	int r = self->pid ? 0 : shost_owner_self(self, err);
 
 	if (r < 0)
 		return r;
 	sm_uuid_make(&op.uuid);
 	(void)sm_copy_text(op.verb, sizeof(op.verb), verb);
-	op.boot_id = self.boot_id;
-	op.pid = self.pid;
-	op.start_ticks = self.start_ticks;
+	op.boot_id = self->boot_id;
+	op.pid = self->pid;
+	op.start_ticks = self->start_ticks;
 	if (v) {
 		op.volume = v->id;
 		op.old_thin = v->c.thin;

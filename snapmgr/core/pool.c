@@ -7,6 +7,7 @@
 
 /* The catalogue device of an active pool; exists is false where there is none. */
 struct seek {
+	struct snapmgr *sm;
 	const char *pool;
 	struct sdm_info info;
 };
@@ -19,22 +20,60 @@ static int catalogue_by_uuid(const struct sm_uuid *uuid, struct sdm_info *ret, s
 	return sdm_info_by_uuid(b.roles[SM_ROLE_CATALOGUE].uuid, ret, err);
 }
 
+/* The catalogue that the handle used last, where it is this one and its device still the same. */
+static int take_parked(struct sm_pool *pool, const struct sm_uuid *uuid)
+{
+	struct snapmgr *sm = pool->sm;
+	struct scat *cat = sm->parked;
+
+	if (!cat || !sm_uuid_equal(&sm->parked_uuid, uuid))
+		return -ENOENT;
+	sm->parked = NULL;
+	if (scat_unpark(cat, NULL) < 0) {
+		scat_close(cat);
+		return -ESTALE;
+	}
+	(void)sm_copy_text(pool->node, sizeof(pool->node), sm->parked_node);
+	pool->cat = cat;
+	return 0;
+}
+
+static void park(struct sm_pool *pool)
+{
+	struct snapmgr *sm = pool->sm;
+
+	scat_close(sm->parked);
+	scat_park(pool->cat);
+	sm->parked = pool->cat;
+	sm->parked_uuid = pool->b.uuid;
+	(void)sm_copy_text(sm->parked_node, sizeof(sm->parked_node), pool->node);
+	pool->cat = NULL;
+}
+
 static int open_catalogue(const struct sdm_info *info, bool writable, struct sm_pool *pool,
 			  struct snapmgr_err *err)
 {
 	const struct sm_driver *driver;
 	struct sm_uuid uuid;
+	bool parked;
 	int r;
 
 	if (!sm_role_parse(info->uuid, SM_ROLE_CATALOGUE, &uuid))
 		return sm_fail(err, SNAPMGR_FOREIGN_DEVICE, EINVAL, "device '%s' is not one of snapmgr's",
 			       info->name);
-	sm_node_path(info, pool->node, sizeof(pool->node));
-	r = scat_open(pool->node, &uuid, writable, &pool->cat, err);
+	parked = take_parked(pool, &uuid) == 0;
+	r = 0;
+	if (!parked) {
+		sm_node_path(info, pool->node, sizeof(pool->node));
+		r = scat_open(pool->node, &uuid, writable, &pool->cat, err);
+	}
+	if (r == 0)
+		r = writable ? scat_begin(pool->cat, err) : scat_begin_read(pool->cat, err);
 	if (r == 0)
 		r = scat_pool_get(pool->cat, &pool->row, err);
 	if (r == 0)
 		r = sm_driver_find(pool->row.driver, &driver, err);
+	pool->parkable = r == 0 && (parked || writable);
 	if (r == 0)
 		sm_backend_init(&pool->b, driver, &uuid, pool->row.name, pool->row.chunk_sectors,
 				pool->row.block_bytes);
@@ -43,8 +82,8 @@ static int open_catalogue(const struct sdm_info *info, bool writable, struct sm_
 
 static int match_name(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor, void *data)
 {
-	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
 	struct seek *seek = data;
+	AUTO(sm_pool_close) struct sm_pool pool = { .sm = seek->sm, .lock = SLOCK_NONE };
 	struct sm_uuid uuid;
 	struct sdm_info info;
 
@@ -113,7 +152,7 @@ int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_
 		 struct snapmgr_err *err)
 {
 	AUTO(sm_pool_close) struct sm_pool p = { .sm = sm, .lock = SLOCK_NONE };
-	struct seek seek = { .pool = pool };
+	struct seek seek = { .sm = sm, .pool = pool };
 	int r = sdm_init(err);
 
 	if (r == 0)
@@ -136,12 +175,15 @@ int sm_pool_reopen(struct sm_pool *pool, struct snapmgr_err *err)
 
 	scat_close(pool->cat);
 	pool->cat = NULL;
+	pool->parkable = false;
 	r = scat_open(pool->node, &pool->b.uuid, true, &pool->cat, err);
 	return r == 0 ? scat_pool_get(pool->cat, &pool->row, err) : r;
 }
 
 void sm_pool_unlock(struct sm_pool *pool)
 {
+	if (pool->cat)
+		scat_rollback(pool->cat);
 	slock_drop(&pool->lock);
 }
 
@@ -156,6 +198,8 @@ void sm_pool_settle(struct sm_pool *pool)
 
 void sm_pool_close(struct sm_pool *pool)
 {
+	if (pool->cat && pool->parkable)
+		park(pool);
 	scat_close(pool->cat);
 	pool->cat = NULL;
 	slock_drop(&pool->lock);

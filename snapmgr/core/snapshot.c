@@ -11,7 +11,7 @@ struct item { /* one snapshot that is wanted */
 	struct scat_snapshot snapshot;
 	struct sm_vdev dev;
 	dev_t devno;
-	bool active;
+	bool active, open; /* mapped; and somebody has it open, maybe a filesystem */
 };
 struct work {
 	struct sm_pool pool;
@@ -73,6 +73,7 @@ static int look_at_device(struct work *w, struct item *item, struct snapmgr_err 
 	if (r < 0)
 		return r;
 	item->active = info.exists;
+	item->open = info.exists && info.open_count > 0;
 	item->devno = makedev(info.major, info.minor);
 	if (!item->active || w->pool.b.driver->used(&w->pool.b, &item->dev, &item->snapshot.used_bytes, NULL) < 0)
 		item->snapshot.used_bytes = UINT64_MAX;
@@ -144,14 +145,14 @@ static int freeze(struct work *w, struct shost_freeze *ret, struct snapmgr_err *
 	if (!devices)
 		return sm_nomem(err);
 	for (size_t i = 0; i < w->n; i++) {
-		if (w->items[i].active)
+		if (w->items[i].open)
 			devices[n++] = w->items[i].devno;
 	}
 	r = n ? shost_freeze(devices, n, ret, err) : 0;
 	if (r < 0)
 		return r;
 	for (size_t i = 0, k = 0; i < w->n; i++) {
-		if (w->items[i].active)
+		if (w->items[i].open)
 			w->kernel[i].frozen = ret->has_fs[k++];
 	}
 	return 0;
