@@ -32,7 +32,8 @@ static int cannot(struct snapmgr_err *err, int errnum, const char *what, const c
 {
 	bool denied = errnum == EACCES || errnum == EPERM;
 
-	return sm_fail(err, denied ? SNAPMGR_PERMISSION : SNAPMGR_IO, errnum, "cannot %s '%s'", what, path);
+	return sm_fail(err, denied ? SNAPMGR_PERMISSION : SNAPMGR_IO, errnum, "cannot %s '%s'",
+		       what, path);
 }
 
 static int write_file(const char *path, const char *text, struct snapmgr_err *err)
@@ -79,8 +80,8 @@ int sdm_link_announce(const struct sdm_device *dev, struct snapmgr_err *err)
 	r = sm_mkdir_p(TOLD_DIR, 0755, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(text, sizeof(text), "SNAPMGR_LINK=\"%s\"\nSNAPMGR_AUDIENCE=\"%s\"\n", dev->link,
-		       audience_words[dev->audience]);
+	(void)snprintf(text, sizeof(text), "SNAPMGR_LINK=\"%s\"\nSNAPMGR_AUDIENCE=\"%s\"\n",
+		       dev->link, audience_words[dev->audience]);
 	return replace_file(path, text, err);
 }
 
@@ -171,7 +172,8 @@ static int send_change(const struct sdm_device *dev, struct snapmgr_err *err)
 	return 0;
 }
 
-int sdm_link_move(const struct sdm_device *from, const struct sdm_device *to, struct snapmgr_err *err)
+int sdm_link_move(const struct sdm_device *from, const struct sdm_device *to,
+		  struct snapmgr_err *err)
 {
 	const struct timespec pause = { .tv_nsec = 5000000 };
 	char path[PATH_MAX];

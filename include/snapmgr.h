@@ -258,7 +258,14 @@ struct snapmgr_create_opts {
 	bool no_revert; /* revert_to_snapshot_support = false */
 	const char *const *params;
 	size_t n_params;
+	const char *from; /* contents: a snapshot or undo point of the pool; then size_bytes 0 is its size */
 };
+/**
+ * snapmgr_create() - make a volume
+ *
+ * Where it is made of a snapshot, and in a clone, what the options leave out is the source's: its
+ * project, and "guest" where the source's volume has it.
+ */
 int snapmgr_create(struct snapmgr *sm, const char *spec, const struct snapmgr_create_opts *opts,
 		   snapmgr_object_fn *visit, void *data, struct snapmgr_err *err);
 
@@ -371,6 +378,9 @@ int snapmgr_hold(struct snapmgr *sm, const char *spec, bool hold, struct snapmgr
  */
 int snapmgr_set(struct snapmgr *sm, const char *spec, const char *key, const char *value,
 		struct snapmgr_err *err);
+/* snapmgr_set_many() - @n "KEY=VALUE", all or none. */
+int snapmgr_set_many(struct snapmgr *sm, const char *spec, const char *const *assignments, size_t n,
+		     struct snapmgr_err *err);
 int snapmgr_activate(struct snapmgr *sm, const char *spec, snapmgr_object_fn *visit, void *data,
 		     struct snapmgr_err *err);
 int snapmgr_deactivate(struct snapmgr *sm, const char *spec, struct snapmgr_err *err);

@@ -18,7 +18,7 @@ struct cmd_flags {
 	bool force, online, remount, latest_only, no_undo, allow_clone, drop;
 	bool recursive, keep_snapshots, shrink, space, undo;
 	bool inactive, guest, no_revert, no_activate, repair;
-	const char *driver, *meta, *project, *label, *description, *target, *strategy, *as;
+	const char *driver, *meta, *project, *label, *description, *target, *strategy, *as, *from;
 	uint64_t size_bytes, chunk_bytes; /* UINT64_MAX: not given */
 	uint32_t wait_s;
 	struct arg_list tags, params;

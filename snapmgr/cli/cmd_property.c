@@ -6,33 +6,13 @@
 #include "snapmgr/cli/cli.h"
 #include "snapmgr/cli/object.h"
 
-static int set_one(struct cmd *cmd, const char *assignment)
-{
-	char key[SNAPMGR_LABEL_MAX + 8];
-	const char *equals = strchr(assignment, '=');
-	size_t len = equals ? (size_t)(equals - assignment) : 0;
-
-	if (!len)
-		return sm_fail(&cmd->err, SNAPMGR_USAGE, EINVAL, "'%s' is no KEY=VALUE",
-			       assignment);
-	if (len >= sizeof(key))
-		return sm_fail(&cmd->err, SNAPMGR_USAGE, EINVAL, "no key is as long as '%.*s...'",
-			       32, assignment);
-	memcpy(key, assignment, len);
-	key[len] = '\0';
-	return snapmgr_set(cmd->sm, cmd->args[0], key, equals + 1, &cmd->err);
-}
-
 static int run_set(struct cmd *cmd)
 {
-	for (size_t i = 1; i < cmd->n_args; i++) {
-		int r = set_one(cmd, cmd->args[i]);
+	int r = snapmgr_set_many(cmd->sm, cmd->args[0], cmd->args + 1, cmd->n_args - 1, &cmd->err);
 
-		if (r < 0)
-			return r;
+	for (size_t i = 1; i < cmd->n_args && r == 0; i++)
 		say(cmd, "%s: %s", cmd->args[0], cmd->args[i]);
-	}
-	return show_after(cmd, cmd->args[0]);
+	return r == 0 ? show_after(cmd, cmd->args[0]) : r;
 }
 
 static int visit_get(const struct snapmgr_object *o, void *data)

@@ -12,15 +12,20 @@ static int run_create(struct cmd *cmd)
 	const struct cmd_flags *f = &cmd->flags;
 	struct snapmgr_create_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_create_opts);
 	AUTO(free) struct snapmgr_tag *tags = NULL;
+	bool sized = f->size_bytes != UINT64_MAX;
 	int r;
 
-	if (f->size_bytes == UINT64_MAX)
+	if (!sized && !f->from)
 		return sm_fail(&cmd->err, SNAPMGR_USAGE, EINVAL,
 			       "how large is '%s' to be? use --size 10G", cmd->args[0]);
+	if (sized && f->size_bytes == 0)
+		return sm_fail(&cmd->err, SNAPMGR_USAGE, EINVAL,
+			       "--size: a volume of size 0 cannot be");
 	r = create_opts_fill(&opts, f, &tags, &cmd->err);
 	if (r < 0)
 		return r;
-	opts.size_bytes = f->size_bytes;
+	opts.from = f->from;
+	opts.size_bytes = sized ? f->size_bytes : 0;
 	return snapmgr_create(cmd->sm, cmd->args[0], &opts, visit_new_volume, cmd, &cmd->err);
 }
 
@@ -116,7 +121,8 @@ static int run_deactivate(struct cmd *cmd)
 /* ---- the table ---- */
 
 static const struct arg_opt create_opts[] = {
-	CLI_SIZE("size", size_bytes, "how large it is: 10G, 512MiB; needed"),
+	CLI_SIZE("size", size_bytes, "how large it is: 10G, 512MiB; needed without --from"),
+	CLI_TEXT("from", from, "SOURCE", "contents: a snapshot or undo point of the pool"),
 	CLI_NEW_VOLUME,
 	CLI_END,
 };

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* snapmgr_capabilities(): read off the drivers' tables, never written down twice. */
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/strategy.h"
 
-static void describe(const struct sm_driver *driver, const char *pool, struct snapmgr_capability *ret)
+static void describe(const struct sm_driver *driver, const char *pool,
+		     struct snapmgr_capability *ret)
 {
 	*ret = (struct snapmgr_capability){
 		.snapshot_support = driver->snapshot != NULL,
@@ -10,14 +12,14 @@ static void describe(const struct sm_driver *driver, const char *pool, struct sn
 		.create_share_from_snapshot_support = driver->snapshot && driver->copy,
 		.in_place = driver->repoint != NULL,
 		.online = driver->repoint && driver->online,
-		.strategies = driver->strategies,
+		.strategies = sm_strategies(driver),
 	};
 	(void)sm_copy_text(ret->driver, sizeof(ret->driver), driver->name);
 	(void)sm_copy_text(ret->pool, sizeof(ret->pool), pool);
 }
 
-int snapmgr_capabilities(struct snapmgr *sm, const char *pool, snapmgr_capability_fn *visit, void *data,
-			 struct snapmgr_err *err)
+int snapmgr_capabilities(struct snapmgr *sm, const char *pool, snapmgr_capability_fn *visit,
+			 void *data, struct snapmgr_err *err)
 {
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
 	const struct sm_driver *driver;

@@ -12,7 +12,8 @@ static int check_text(const char *what, const char *text, size_t max, struct sna
 {
 	if (!text || (strlen(text) <= max && sm_utf8_valid(text)))
 		return 0;
-	return sm_fail(err, SNAPMGR_USAGE, EINVAL, "%s is longer than %zu bytes or no valid text", what, max);
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL, "%s is longer than %zu bytes or no valid text",
+		       what, max);
 }
 
 static int check_tags(const struct snapmgr_tag *tags, size_t n, struct snapmgr_err *err)
@@ -47,15 +48,17 @@ int sm_check_size(const struct sm_pool *pool, uint64_t bytes, struct snapmgr_err
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "a volume of size 0 cannot be");
 	if (bytes % pool->row.block_bytes)
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
-			       "size %" PRIu64 " is not a multiple of %u, the logical block of pool '%s'", bytes,
-			       pool->row.block_bytes, pool->row.name);
+			       "size %" PRIu64
+			       " is not a multiple of %u, the logical block of pool '%s'",
+			       bytes, pool->row.block_bytes, pool->row.name);
 	if (bytes > (UINT64_C(1) << 63) / 2)
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "size %" PRIu64 " is too large: at most 4 EiB", bytes);
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "size %" PRIu64 " is too large: at most 4 EiB", bytes);
 	return 0;
 }
 
-int sm_set_tags(struct sm_pool *pool, const struct sm_uuid *object, const struct snapmgr_tag *tags, size_t n,
-		struct snapmgr_err *err)
+int sm_set_tags(struct sm_pool *pool, const struct sm_uuid *object, const struct snapmgr_tag *tags,
+		size_t n, struct snapmgr_err *err)
 {
 	int r = 0;
 
@@ -71,7 +74,8 @@ static void describe(struct scat_volume *v, const char *name, const struct snapm
 	(void)sm_copy_text(v->c.name, sizeof(v->c.name), name);
 	(void)sm_copy_text(v->c.project, sizeof(v->c.project), o->project ? o->project : "");
 	(void)sm_copy_text(v->c.label, sizeof(v->c.label), o->label ? o->label : "");
-	(void)sm_copy_text(v->c.description, sizeof(v->c.description), o->description ? o->description : "");
+	(void)sm_copy_text(v->c.description, sizeof(v->c.description),
+			   o->description ? o->description : "");
 	v->c.created_at_us = sm_now_us();
 	v->c.state = SCAT_AVAILABLE;
 	v->undo_keep = UNDO_KEEP;
@@ -80,8 +84,9 @@ static void describe(struct scat_volume *v, const char *name, const struct snapm
 	v->revert_support = driver->repoint && !o->no_revert;
 }
 
-static int write_rows(struct sm_pool *pool, struct scat_volume *v, const struct snapmgr_create_opts *o,
-		      const struct scat_operation *op, struct snapmgr_err *err)
+static int write_rows(struct sm_pool *pool, struct scat_volume *v,
+		      const struct snapmgr_create_opts *o, const struct scat_operation *op,
+		      struct snapmgr_err *err)
 {
 	int r = scat_begin(pool->cat, err);
 
@@ -105,9 +110,26 @@ static int make_empty(struct sm_pool *pool, uint32_t id, void *arg, struct snapm
 	return pool->b.driver->make(&pool->b, id, err);
 }
 
+/* It could not be mapped: nobody has seen it, and a failure leaves nothing behind. */
+static void take_back(struct sm_pool *pool, const struct scat_volume *v)
+{
+	int r = scat_begin(pool->cat, NULL);
+
+	if (r == 0)
+		r = scat_volume_delete(pool->cat, v->id, NULL);
+	if (r == 0)
+		r = scat_garbage_add(pool->cat, v->c.thin, NULL);
+	if (r == 0)
+		r = scat_commit(pool->cat, true, NULL);
+	scat_rollback(pool->cat);
+	if (r == 0)
+		(void)sm_garbage_drop(pool, NULL);
+}
+
 /* Kernel first, then the commit that makes it real; what a crash leaves between is an unnamed id. */
-static int make_volume(struct sm_pool *pool, struct scat_volume *v, const struct snapmgr_create_opts *o,
-		       sm_make_fn *make, void *arg, struct snapmgr_err *err)
+static int make_volume(struct sm_pool *pool, struct scat_volume *v,
+		       const struct snapmgr_create_opts *o, sm_make_fn *make, void *arg,
+		       struct snapmgr_err *err)
 {
 	struct scat_operation op;
 	struct sm_vdev dev;
@@ -128,7 +150,10 @@ static int make_volume(struct sm_pool *pool, struct scat_volume *v, const struct
 	if (!v->autostart)
 		return 0;
 	sm_volume_device(pool, v, &dev);
-	return pool->b.driver->map(&pool->b, &dev, err);
+	r = pool->b.driver->map(&pool->b, &dev, err);
+	if (r < 0)
+		take_back(pool, v);
+	return r;
 }
 
 static int name_free(struct sm_pool *pool, const char *name, struct snapmgr_err *err)
@@ -137,13 +162,13 @@ static int name_free(struct sm_pool *pool, const char *name, struct snapmgr_err 
 	int r = scat_volume_by_name(pool->cat, name, &v, err);
 
 	if (r == 0)
-		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "pool '%s' has a volume '%s' already", pool->row.name,
-			       name);
+		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "pool '%s' has a volume '%s' already",
+			       pool->row.name, name);
 	return r == -ENOENT ? 0 : r;
 }
 
-static int finish(struct sm_pool *pool, const struct scat_volume *v, snapmgr_object_fn *visit, void *data,
-		  struct snapmgr_err *err)
+static int finish(struct sm_pool *pool, const struct scat_volume *v, snapmgr_object_fn *visit,
+		  void *data, struct snapmgr_err *err)
 {
 	sm_pool_settle(pool);
 	return sm_visit_volume(pool, v, visit, data, err);
@@ -157,68 +182,125 @@ int sm_new_volume_spec(const char *text, struct sm_spec *ret, struct snapmgr_err
 	if (r < 0)
 		return r;
 	if (!ret->volume[0] || ret->snapshot[0])
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' does not name a volume (pool/vol)", text);
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "'%.80s' does not name a volume (pool/vol)", text);
 	return sm_name_check("volume name", ret->volume, err);
+}
+
+static int check_opts(const struct snapmgr_create_opts *o, struct snapmgr_err *err)
+{
+	int r = sm_params_check(o->params, o->n_params, err);
+
+	return r == 0 ? sm_check_texts(o->project, o->label, o->description, o->tags, o->n_tags,
+				       err) :
+			r;
+}
+
+static int check_source_size(struct sm_found *f, uint64_t bytes, uint64_t source_bytes,
+			     struct snapmgr_err *err)
+{
+	if (bytes < source_bytes)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "size %" PRIu64 " is less than the source's %" PRIu64
+			       ": what lies beyond would be cut off",
+			       bytes, source_bytes);
+	return sm_check_size(&f->pool, bytes, err);
+}
+
+/* What is inside belongs to the same people as the source: its project, and a virtual machine. */
+static void inherit(const struct sm_found *f, struct snapmgr_create_opts *o)
+{
+	if (!o->project && f->has_snapshot)
+		o->project = f->snapshot.c.project;
+	else if (!o->project)
+		o->project = f->volume.c.project;
+	o->guest |= f->has_volume && f->volume.guest;
+}
+
+static int find_source(struct snapmgr *sm, const char *from, const struct sm_spec *to,
+		       struct sm_found *f, struct snapmgr_err *err)
+{
+	struct sm_space space;
+	int r = sm_find(sm, from, SM_WANT_SNAPSHOT | SM_WANT_UNDO, true, f, err);
+
+	if (r == 0)
+		r = sm_same_pool(&f->pool, to->pool, err);
+	if (r == 0 && f->has_snapshot)
+		r = sm_snapshot_ready(&f->pool, &f->snapshot, err);
+	if (r == 0)
+		r = name_free(&f->pool, to->volume, err);
+	return r == 0 ? sm_space_for(&f->pool, "clone", &space, err) : r;
+}
+
+static int make_clone(struct snapmgr *sm, const char *from, const struct sm_spec *to,
+		      struct snapmgr_create_opts *o, snapmgr_object_fn *visit, void *data,
+		      struct snapmgr_err *err)
+{
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	struct scat_volume v = { 0 };
+	struct sm_copy_source source;
+	int r = find_source(sm, from, to, &f, err);
+
+	if (r < 0)
+		return r;
+	sm_copy_source(&f, &source);
+	v.c.size_bytes = o->size_bytes ? o->size_bytes : source.dev.size_bytes;
+	v.c.parent = source.parent;
+	r = check_source_size(&f, v.c.size_bytes, source.dev.size_bytes, err);
+	if (r < 0)
+		return r;
+	inherit(&f, o);
+	describe(&v, to->volume, o, f.pool.b.driver);
+	r = make_volume(&f.pool, &v, o, sm_make_copy, &source, err);
+	return r == 0 ? finish(&f.pool, &v, visit, data, err) : r;
+}
+
+static int make_new(struct snapmgr *sm, const struct sm_spec *spec,
+		    const struct snapmgr_create_opts *o, snapmgr_object_fn *visit, void *data,
+		    struct snapmgr_err *err)
+{
+	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	struct scat_volume v = { .c.size_bytes = o->size_bytes };
+	struct sm_space space;
+	int r = sm_pool_open(sm, spec->pool, true, &pool, err);
+
+	if (r == 0)
+		r = sm_check_size(&pool, o->size_bytes, err);
+	if (r == 0)
+		r = name_free(&pool, spec->volume, err);
+	if (r == 0)
+		r = sm_space_for(&pool, "new volume", &space, err);
+	if (r < 0)
+		return r;
+	describe(&v, spec->volume, o, pool.b.driver);
+	r = make_volume(&pool, &v, o, make_empty, NULL, err);
+	return r == 0 ? finish(&pool, &v, visit, data, err) : r;
 }
 
 int snapmgr_create(struct snapmgr *sm, const char *text, const struct snapmgr_create_opts *opts,
 		   snapmgr_object_fn *visit, void *data, struct snapmgr_err *err)
 {
 	SM_OPTS(struct snapmgr_create_opts, o, opts);
-	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
-	struct scat_volume v = { .c.size_bytes = o.size_bytes };
-	struct sm_space space;
 	struct sm_spec spec;
 	int r = sm_new_volume_spec(text, &spec, err);
 
 	if (r == 0)
-		r = sm_params_check(o.params, o.n_params, err);
-	if (r == 0)
-		r = sm_check_texts(o.project, o.label, o.description, o.tags, o.n_tags, err);
-	if (r == 0)
-		r = sm_pool_open(sm, spec.pool, true, &pool, err);
-	if (r == 0)
-		r = sm_check_size(&pool, o.size_bytes, err);
-	if (r == 0)
-		r = name_free(&pool, spec.volume, err);
-	if (r == 0)
-		r = sm_space_for(&pool, "new volume", &space, err);
+		r = check_opts(&o, err);
 	if (r < 0)
 		return r;
-	describe(&v, spec.volume, &o, pool.b.driver);
-	r = make_volume(&pool, &v, &o, make_empty, NULL, err);
-	return r == 0 ? finish(&pool, &v, visit, data, err) : r;
+	return o.from ? make_clone(sm, o.from, &spec, &o, visit, data, err) :
+			make_new(sm, &spec, &o, visit, data, err);
 }
 
-int snapmgr_clone(struct snapmgr *sm, const char *from, const char *to, const struct snapmgr_create_opts *opts,
-		  snapmgr_object_fn *visit, void *data, struct snapmgr_err *err)
+int snapmgr_clone(struct snapmgr *sm, const char *from, const char *to,
+		  const struct snapmgr_create_opts *opts, snapmgr_object_fn *visit, void *data,
+		  struct snapmgr_err *err)
 {
 	SM_OPTS(struct snapmgr_create_opts, o, opts);
-	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
-	struct scat_volume v = { 0 };
-	struct sm_copy_source source;
-	struct sm_space space;
 	struct sm_spec spec;
 	int r = sm_new_volume_spec(to, &spec, err);
 
 	if (r == 0)
-		r = sm_params_check(o.params, o.n_params, err);
-	if (r == 0)
-		r = sm_check_texts(o.project, o.label, o.description, o.tags, o.n_tags, err);
-	if (r == 0)
-		r = sm_find(sm, from, SM_WANT_SNAPSHOT | SM_WANT_UNDO, true, &f, err);
-	if (r == 0)
-		r = sm_same_pool(&f.pool, spec.pool, err);
-	if (r == 0)
-		r = name_free(&f.pool, spec.volume, err);
-	if (r == 0)
-		r = sm_space_for(&f.pool, "clone", &space, err);
-	if (r < 0)
-		return r;
-	sm_copy_source(&f, &source);
-	v.c.size_bytes = source.dev.size_bytes;
-	v.c.parent = source.parent;
-	describe(&v, spec.volume, &o, f.pool.b.driver);
-	r = make_volume(&f.pool, &v, &o, sm_make_copy, &source, err);
-	return r == 0 ? finish(&f.pool, &v, visit, data, err) : r;
+		r = check_opts(&o, err);
+	return r == 0 ? make_clone(sm, from, &spec, &o, visit, data, err) : r;
 }

@@ -12,15 +12,27 @@ struct del {
 	void *data;
 	struct scat_snapshot *snapshots; /* owned; of a volume that goes with them */
 	size_t n;
+	struct sm_active active;
+	struct sm_vdev *down; /* owned; what was mapped until now */
+	size_t n_down;
 	struct snapmgr_err *err;
 };
+
+static void release(struct del *d)
+{
+	free(d->snapshots);
+	free(d->down);
+	sm_active_release(&d->active);
+	sm_found_close(&d->f);
+}
 
 static int check_snapshot(struct del *d, const struct scat_snapshot *s)
 {
 	if (s->hold)
 		return sm_fail(d->err, SNAPMGR_HELD, EBUSY,
-			       "snapshot '%s/%s@%s' is held: 'snapmgr release %s/%s@%s' first", d->f.pool.row.name,
-			       s->volume_name, s->c.name, d->f.pool.row.name, s->volume_name, s->c.name);
+			       "snapshot '%s/%s@%s' is held: 'snapmgr release %s/%s@%s' first",
+			       d->f.pool.row.name, s->volume_name, s->c.name, d->f.pool.row.name,
+			       s->volume_name, s->c.name);
 	return sm_snapshot_ready(&d->f.pool, s, d->err);
 }
 
@@ -42,9 +54,10 @@ static int collect(const struct scat_snapshot *s, void *data)
 
 static int has_snapshots(const struct del *d)
 {
-	return sm_fail(d->err, SNAPMGR_HAS_SNAPSHOTS, EBUSY,
-		       "volume '%s/%s' has snapshots: --recursive deletes them too, --keep-snapshots keeps them",
-		       d->f.pool.row.name, d->f.volume.c.name);
+	return sm_fail(
+		d->err, SNAPMGR_HAS_SNAPSHOTS, EBUSY,
+		"volume '%s/%s' has snapshots: --recursive deletes them too, --keep-snapshots keeps them",
+		d->f.pool.row.name, d->f.volume.c.name);
 }
 
 static int check_volume(struct del *d)
@@ -63,13 +76,38 @@ static int check_volume(struct del *d)
 }
 
 /* Unmapped where it is mapped and nobody uses it. */
-static int take_down(struct del *d, const struct sm_vdev *dev)
+static int take_down(struct del *d, const struct sm_uuid *uuid, const struct sm_vdev *dev)
 {
 	struct sm_claim claim = { .fd = -1 };
-	int r = sm_claim(&d->f.pool, dev, dev->dm.link, false, &claim, d->err);
+	struct sm_vdev *more;
+	int r;
 
+	if (!sm_active_has(&d->active, uuid))
+		return 0;
+	r = sm_claim(&d->f.pool, dev, dev->dm.link, false, &claim, d->err);
 	sm_claim_drop(&claim);
-	return r == 0 && claim.mapped ? d->f.pool.b.driver->unmap(&d->f.pool.b, dev, d->err) : r;
+	if (r < 0 || !claim.mapped)
+		return r;
+	more = reallocarray(d->down, d->n_down + 1, sizeof(*more));
+	if (!more)
+		return sm_nomem(d->err);
+	d->down = more;
+	r = d->f.pool.b.driver->unmap(&d->f.pool.b, dev, d->err);
+	if (r == 0)
+		d->down[d->n_down++] = *dev;
+	return r;
+}
+
+/* Nothing was deleted: what was mapped is mapped again. */
+static void put_back(struct del *d)
+{
+	struct sm_pool *pool = &d->f.pool;
+	struct snapmgr_err err;
+
+	for (size_t i = 0; i < d->n_down; i++)
+		if (pool->b.driver->map(&pool->b, &d->down[i], &err) < 0)
+			sm_warn(pool->sm, "'%s' is inactive now: %s", d->down[i].dm.link,
+				err.message);
 }
 
 static int take_undo_down(const struct scat_undo *u, void *data)
@@ -78,17 +116,17 @@ static int take_undo_down(const struct scat_undo *u, void *data)
 	struct sm_vdev dev;
 
 	sm_undo_device(&d->f.pool, &d->f.volume, u, 0, &dev);
-	return take_down(d, &dev);
+	return take_down(d, &u->uuid, &dev);
 }
 
 static int take_all_down(struct del *d)
 {
 	struct sm_vdev dev;
-	int r = 0;
+	int r = sm_active_load(&d->active, d->err);
 
 	for (size_t i = 0; i < d->n && r == 0; i++) {
 		sm_snapshot_device(&d->f.pool, &d->snapshots[i], &dev);
-		r = take_down(d, &dev);
+		r = take_down(d, &d->snapshots[i].c.uuid, &dev);
 	}
 	if (r < 0 || d->f.has_snapshot)
 		return r;
@@ -96,7 +134,7 @@ static int take_all_down(struct del *d)
 	if (r < 0)
 		return r;
 	sm_volume_device(&d->f.pool, &d->f.volume, &dev);
-	return take_down(d, &dev);
+	return take_down(d, &d->f.volume.c.uuid, &dev);
 }
 
 static int drop_undos(struct del *d)
@@ -134,15 +172,39 @@ static int delete_rows(struct del *d)
 	return r == 0 ? scat_garbage_add(cat, d->f.volume.c.thin, d->err) : r;
 }
 
-static int commit(struct del *d)
+static int write_all(struct del *d, const struct scat_operation *op)
 {
 	int r = scat_begin(d->f.pool.cat, d->err);
 
 	if (r == 0)
 		r = delete_rows(d);
 	if (r == 0)
+		r = scat_operation_delete(d->f.pool.cat, op->id, d->err);
+	if (r == 0 && d->opts->keep_snapshots) /* mapped snapshots are called after their volume */
+		r = sm_names_follow(&d->f.pool, d->err);
+	if (r == 0)
 		r = scat_commit(d->f.pool.cat, true, d->err);
 	scat_rollback(d->f.pool.cat);
+	return r;
+}
+
+/* The kernel's ids go after the commit: until then all can be as it was. */
+static int commit(struct del *d)
+{
+	struct scat_operation op;
+	int r = sm_op_begin(&d->f.pool, "delete", NULL, 0, NULL, 0, &op, d->err);
+
+	if (r == 0)
+		r = take_all_down(d);
+	else
+		return r;
+	if (r == 0)
+		r = write_all(d, &op);
+	if (r == 0 || (r == -EIO && sm_pool_reopen(&d->f.pool, NULL) < 0))
+		return r; /* -EIO: of unknown outcome; recovery reads it again */
+	put_back(d);
+	if (sm_names_follow(&d->f.pool, NULL) == 0)
+		sm_op_end(&d->f.pool, &op);
 	return r;
 }
 
@@ -165,9 +227,7 @@ static int run(struct del *d)
 		r = show_all(d);
 	if (r < 0 || d->opts->dry_run)
 		return r;
-	r = take_all_down(d);
-	if (r == 0)
-		r = commit(d);
+	r = commit(d);
 	if (r == 0)
 		(void)sm_garbage_drop(&d->f.pool, NULL); /* what stays is garbage still */
 	return r;
@@ -177,17 +237,19 @@ int snapmgr_delete(struct snapmgr *sm, const char *spec, const struct snapmgr_de
 		   snapmgr_object_fn *visit, void *data, struct snapmgr_err *err)
 {
 	SM_OPTS(struct snapmgr_delete_opts, o, opts);
-	struct del d = { .f.pool.lock = SLOCK_NONE, .opts = &o, .visit = visit, .data = data, .err = err };
+	struct del d = {
+		.f.pool.lock = SLOCK_NONE, .opts = &o, .visit = visit, .data = data, .err = err
+	};
 	int r;
 
 	if (o.recursive && o.keep_snapshots)
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "--recursive and --keep-snapshots contradict each other");
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "--recursive and --keep-snapshots contradict each other");
 	r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT, true, &d.f, err);
 	if (r == 0)
 		r = run(&d);
-	free(d.snapshots);
 	if (d.f.pool.cat)
 		sm_pool_settle(&d.f.pool);
-	sm_found_close(&d.f);
+	release(&d);
 	return r;
 }

@@ -52,7 +52,9 @@ static int visit_volume(const struct scat_volume *v, void *data)
 	}
 	if (r == 0)
 		r = scat_snapshot_each(w->pool->cat, v->id, visit_snapshot, w, w->err);
-	return r == 0 && w->opts->undo ? scat_undo_each(w->pool->cat, v->id, visit_undo, w, w->err) : r;
+	return r == 0 && w->opts->undo ?
+		       scat_undo_each(w->pool->cat, v->id, visit_undo, w, w->err) :
+		       r;
 }
 
 static int walk_pool(struct walk *w, const struct scat_volume *only)
@@ -64,7 +66,8 @@ static int walk_pool(struct walk *w, const struct scat_volume *only)
 	if (r == 0)
 		r = scat_begin_read(w->pool->cat, w->err);
 	if (r == 0)
-		r = only ? visit_volume(only, w) : scat_volume_each(w->pool->cat, visit_volume, w, w->err);
+		r = only ? visit_volume(only, w) :
+			   scat_volume_each(w->pool->cat, visit_volume, w, w->err);
 	w->newest = 0;
 	if (r == 0 && !only)
 		r = scat_snapshot_each(w->pool->cat, 0, visit_snapshot, w, w->err);

@@ -10,7 +10,8 @@ struct follow {
 	struct snapmgr_err *err;
 };
 
-static int follow_one(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor, void *data)
+static int follow_one(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
+		      void *data)
 {
 	struct follow *f = data;
 	struct sm_vdev wanted, now;

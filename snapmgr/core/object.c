@@ -12,7 +12,8 @@ void sm_volume_device(const struct sm_pool *pool, const struct scat_volume *v, s
 	ret->size_bytes = v->c.size_bytes;
 }
 
-void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *s, struct sm_vdev *ret)
+void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *s,
+			struct sm_vdev *ret)
 {
 	sm_vdev_init(ret, &pool->b, s->volume_name, s->c.name, &s->c.uuid, false);
 	ret->id = s->c.thin;
@@ -25,8 +26,8 @@ static void undo_name(uint32_t back, char ret[SNAPMGR_NAME_MAX + 1])
 }
 
 /* Named by its UUID: "undo~1" is another one after the next revert. */
-void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v, const struct scat_undo *u,
-		    uint32_t back, struct sm_vdev *ret)
+void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v,
+		    const struct scat_undo *u, uint32_t back, struct sm_vdev *ret)
 {
 	char name[SNAPMGR_UUID_TEXT];
 
@@ -37,7 +38,8 @@ void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v, con
 	ret->size_bytes = u->size_bytes;
 }
 
-static int fill_parent(struct sm_pool *pool, int64_t parent, struct snapmgr_object *o, struct snapmgr_err *err)
+static int fill_parent(struct sm_pool *pool, int64_t parent, struct snapmgr_object *o,
+		       struct snapmgr_err *err)
 {
 	const struct sm_known *known = sm_view_known(pool->view, parent);
 	struct scat_snapshot s;
@@ -50,7 +52,8 @@ static int fill_parent(struct sm_pool *pool, int64_t parent, struct snapmgr_obje
 		r = scat_snapshot_by_id(pool->cat, parent, &s, err);
 		if (r == -ENOENT)
 			return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
-				       "pool '%s': a parent is missing in the catalogue", pool->row.name);
+				       "pool '%s': a parent is missing in the catalogue",
+				       pool->row.name);
 		if (r < 0)
 			return r;
 		sm_view_meet(pool->view, &s);
@@ -63,8 +66,8 @@ static int fill_parent(struct sm_pool *pool, int64_t parent, struct snapmgr_obje
 }
 
 /* By UUID: a name may be on its way to another. */
-static int fill_device(const struct sm_pool *pool, const struct sm_uuid *uuid, const struct sm_vdev *dev,
-		       struct snapmgr_object *o, struct snapmgr_err *err)
+static int fill_device(const struct sm_pool *pool, const struct sm_uuid *uuid,
+		       const struct sm_vdev *dev, struct snapmgr_object *o, struct snapmgr_err *err)
 {
 	struct sdm_info info;
 	int r;
@@ -79,12 +82,14 @@ static int fill_device(const struct sm_pool *pool, const struct sm_uuid *uuid, c
 	o->minor = info.minor;
 	(void)sm_copy_text(o->dm_name, sizeof(o->dm_name), info.name);
 	(void)snprintf(o->device, sizeof(o->device), SM_DEV_DIR "/%s", dev->dm.link);
-	if (o->kind == SNAPMGR_VOLUME && pool->b.driver->used(&pool->b, dev, &o->used_bytes, NULL) < 0)
+	if (o->kind == SNAPMGR_VOLUME &&
+	    pool->b.driver->used(&pool->b, dev, &o->used_bytes, NULL) < 0)
 		o->used_bytes = UINT64_MAX;
 	return 0;
 }
 
-static void fill_common(const struct sm_pool *pool, const struct scat_common *c, struct snapmgr_object *o)
+static void fill_common(const struct sm_pool *pool, const struct scat_common *c,
+			struct snapmgr_object *o)
 {
 	(void)sm_copy_text(o->pool, sizeof(o->pool), pool->row.name);
 	(void)sm_copy_text(o->driver, sizeof(o->driver), pool->row.driver);
@@ -198,8 +203,8 @@ int sm_object_undo(struct sm_pool *pool, const struct scat_volume *v, const stru
 	return r;
 }
 
-int sm_object_visit(struct sm_pool *pool, struct snapmgr_object *o, snapmgr_object_fn *visit, void *data,
-		    struct snapmgr_err *err)
+int sm_object_visit(struct sm_pool *pool, struct snapmgr_object *o, snapmgr_object_fn *visit,
+		    void *data, struct snapmgr_err *err)
 {
 	AUTO(free) struct snapmgr_tag *tags = NULL;
 	struct sm_uuid uuid;
@@ -218,8 +223,8 @@ int sm_object_visit(struct sm_pool *pool, struct snapmgr_object *o, snapmgr_obje
 	return r;
 }
 
-int sm_visit_volume(struct sm_pool *pool, const struct scat_volume *v, snapmgr_object_fn *visit, void *data,
-		    struct snapmgr_err *err)
+int sm_visit_volume(struct sm_pool *pool, const struct scat_volume *v, snapmgr_object_fn *visit,
+		    void *data, struct snapmgr_err *err)
 {
 	struct snapmgr_object o;
 	int r = visit ? sm_object_volume(pool, v, &o, err) : 0;

@@ -10,7 +10,9 @@
 
 static int parse_bool(const char *key, const char *value, bool *ret, struct snapmgr_err *err)
 {
-	static const char *const yes[] = { "on", "true", "yes", "1" }, *const no[] = { "off", "false", "no", "0" };
+	static const char *const yes[] = { "on", "true", "yes", "1" }, *const no[] = { "off",
+										       "false",
+										       "no", "0" };
 
 	for (size_t i = 0; i < SM_ARRAY(yes); i++) {
 		if (strcasecmp(value, yes[i]) == 0 || strcasecmp(value, no[i]) == 0) {
@@ -18,7 +20,8 @@ static int parse_bool(const char *key, const char *value, bool *ret, struct snap
 			return 0;
 		}
 	}
-	return sm_fail(err, SNAPMGR_USAGE, EINVAL, "property '%s' is 'on' or 'off', not '%.40s'", key, value);
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL, "property '%s' is 'on' or 'off', not '%.40s'",
+		       key, value);
 }
 
 static int parse_keep(const char *value, uint32_t *ret, struct snapmgr_err *err)
@@ -27,13 +30,15 @@ static int parse_keep(const char *value, uint32_t *ret, struct snapmgr_err *err)
 	unsigned long n = strtoul(value, &end, 10);
 
 	if (*value < '0' || *value > '9' || *end || n > UNDO_KEEP_MAX)
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "undo_keep is a number from 0 to %d, not '%.40s'",
-			       UNDO_KEEP_MAX, value);
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "undo_keep is a number from 0 to %d, not '%.40s'", UNDO_KEEP_MAX,
+			       value);
 	*ret = (uint32_t)n;
 	return 0;
 }
 
-static int set_text(const char *key, const char *value, struct scat_common *c, struct snapmgr_err *err)
+static int set_text(const char *key, const char *value, struct scat_common *c,
+		    struct snapmgr_err *err)
 {
 	int r;
 
@@ -52,7 +57,24 @@ static int set_text(const char *key, const char *value, struct scat_common *c, s
 	return -ENOMSG;
 }
 
-static int set_volume(struct scat_volume *v, const char *key, const char *value, struct snapmgr_err *err)
+static int set_revert(const struct sm_pool *pool, struct scat_volume *v, const char *key,
+		      const char *value, struct snapmgr_err *err)
+{
+	bool on = false;
+	int r = parse_bool(key, value, &on, err);
+
+	if (r < 0)
+		return r;
+	if (on && !pool->b.driver->repoint)
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			       "driver '%s' of pool '%s' cannot revert in place", pool->row.driver,
+			       pool->row.name);
+	v->revert_support = on;
+	return 0;
+}
+
+static int set_volume(const struct sm_pool *pool, struct scat_volume *v, const char *key,
+		      const char *value, struct snapmgr_err *err)
 {
 	int r = set_text(key, value, &v->c, err);
 
@@ -65,21 +87,25 @@ static int set_volume(struct scat_volume *v, const char *key, const char *value,
 	if (strcmp(key, "autostart") == 0)
 		return parse_bool(key, value, &v->autostart, err);
 	if (strcmp(key, "revert_to_snapshot_support") == 0)
-		return parse_bool(key, value, &v->revert_support, err);
-	return sm_fail(err, SNAPMGR_USAGE, EINVAL,
-		       "a volume has no property '%.40s': it has label, description, project, undo_keep, guest, autostart, "
-		       "revert_to_snapshot_support and tag:KEY",
-		       key);
+		return set_revert(pool, v, key, value, err);
+	return sm_fail(
+		err, SNAPMGR_USAGE, EINVAL,
+		"a volume has no property '%.40s': it has label, description, project, undo_keep, guest, autostart, "
+		"revert_to_snapshot_support and tag:KEY",
+		key);
 }
 
-static int set_snapshot(struct scat_snapshot *s, const char *key, const char *value, struct snapmgr_err *err)
+static int set_snapshot(struct scat_snapshot *s, const char *key, const char *value,
+			struct snapmgr_err *err)
 {
 	int r = set_text(key, value, &s->c, err);
 
 	if (r != -ENOMSG)
 		return r;
-	return sm_fail(err, SNAPMGR_USAGE, EINVAL,
-		       "a snapshot has no property '%.40s': it has label, description, project and tag:KEY", key);
+	return sm_fail(
+		err, SNAPMGR_USAGE, EINVAL,
+		"a snapshot has no property '%.40s': it has label, description, project and tag:KEY",
+		key);
 }
 
 static int set_tag(struct sm_found *f, const char *key, const char *value, struct snapmgr_err *err)
@@ -90,35 +116,14 @@ static int set_tag(struct sm_found *f, const char *key, const char *value, struc
 	if (r == 0)
 		r = sm_copy_text(tag.value, sizeof(tag.value), value);
 	if (r < 0)
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "a tag's key and value have at most %d bytes each",
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "a tag's key and value have at most %d bytes each",
 			       SNAPMGR_LABEL_MAX);
 	r = sm_check_texts(NULL, NULL, NULL, &tag, 1, err);
 	if (r < 0)
 		return r;
-	return scat_tag_set(f->pool.cat, f->has_snapshot ? &f->snapshot.c.uuid : &f->volume.c.uuid, key, value, err);
-}
-
-static int write_property(struct sm_found *f, const char *key, const char *value, struct snapmgr_err *err)
-{
-	int r = scat_begin(f->pool.cat, err);
-
-	if (r < 0)
-		return r;
-	if (strncmp(key, "tag:", 4) == 0) {
-		r = set_tag(f, key + 4, value, err);
-	} else if (f->has_snapshot) {
-		r = set_snapshot(&f->snapshot, key, value, err);
-		if (r == 0)
-			r = scat_snapshot_update(f->pool.cat, &f->snapshot, err);
-	} else {
-		r = set_volume(&f->volume, key, value, err);
-		if (r == 0)
-			r = scat_volume_update(f->pool.cat, &f->volume, err);
-	}
-	if (r == 0)
-		r = scat_commit(f->pool.cat, true, err);
-	scat_rollback(f->pool.cat);
-	return r;
+	return scat_tag_set(f->pool.cat, f->has_snapshot ? &f->snapshot.c.uuid : &f->volume.c.uuid,
+			    key, value, err);
 }
 
 /* The udev flags of a device are those of its activation: another audience wants a new one. */
@@ -134,19 +139,88 @@ static int check_guest(struct sm_found *f, const char *key, struct snapmgr_err *
 	r = sdm_info(dev.dm.name, &info, err);
 	if (r < 0 || !info.exists)
 		return r;
-	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "property 'guest' cannot change while '%s' is active: deactivate it first",
+	return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
+		       "property 'guest' cannot change while '%s' is active: deactivate it first",
 		       dev.dm.link);
+}
+
+static int set_one(struct sm_found *f, const char *key, const char *value, struct snapmgr_err *err)
+{
+	int r;
+
+	if (strncmp(key, "tag:", 4) == 0)
+		return set_tag(f, key + 4, value, err);
+	if (f->has_snapshot)
+		return set_snapshot(&f->snapshot, key, value, err);
+	r = check_guest(f, key, err);
+	return r == 0 ? set_volume(&f->pool, &f->volume, key, value, err) : r;
+}
+
+struct assignment { /* one of many, taken apart */
+	char key[SNAPMGR_LABEL_MAX + 8];
+	const char *value;
+};
+
+static int take_apart(const char *text, struct assignment *ret, struct snapmgr_err *err)
+{
+	const char *equals = strchr(text, '=');
+	size_t len = equals ? (size_t)(equals - text) : 0;
+
+	if (!len)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' is no KEY=VALUE", text);
+	if (len >= sizeof(ret->key))
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "no property has a name as long as '%.32s...'", text);
+	memcpy(ret->key, text, len);
+	ret->key[len] = '\0';
+	ret->value = equals + 1;
+	return 0;
+}
+
+static int write_all(struct sm_found *f, const struct assignment *all, size_t n,
+		     struct snapmgr_err *err)
+{
+	int r = scat_begin(f->pool.cat, err);
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = set_one(f, all[i].key, all[i].value, err);
+	if (r == 0)
+		r = f->has_snapshot ? scat_snapshot_update(f->pool.cat, &f->snapshot, err) :
+				      scat_volume_update(f->pool.cat, &f->volume, err);
+	if (r == 0)
+		r = scat_commit(f->pool.cat, true, err);
+	scat_rollback(f->pool.cat);
+	return r;
+}
+
+int snapmgr_set_many(struct snapmgr *sm, const char *spec, const char *const *assignments, size_t n,
+		     struct snapmgr_err *err)
+{
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	AUTO(free) struct assignment *all = calloc(n ? n : 1, sizeof(*all));
+	int r = 0;
+
+	if (!all)
+		return sm_nomem(err);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = take_apart(assignments[i], &all[i], err);
+	if (r == 0)
+		r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT, true, &f, err);
+	return r == 0 ? write_all(&f, all, n, err) : r;
 }
 
 int snapmgr_set(struct snapmgr *sm, const char *spec, const char *key, const char *value,
 		struct snapmgr_err *err)
 {
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
-	int r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT, true, &f, err);
+	struct assignment one = { .value = value };
+	int r = sm_copy_text(one.key, sizeof(one.key), key);
 
-	if (r == 0)
-		r = check_guest(&f, key, err);
-	return r == 0 ? write_property(&f, key, value, err) : r;
+	if (r < 0)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "no property has a name as long as '%.32s...'", key);
+	r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT, true, &f, err);
+	return r == 0 ? write_all(&f, &one, 1, err) : r;
 }
 
 int snapmgr_hold(struct snapmgr *sm, const char *spec, bool hold, struct snapmgr_err *err)

@@ -5,13 +5,15 @@
 
 #include "snapmgr/core/core.h"
 
-static int write_names(struct sm_found *f, const struct scat_volume *v, const struct scat_snapshot *s,
-		       const struct scat_operation *op, struct snapmgr_err *err)
+static int write_names(struct sm_found *f, const struct scat_volume *v,
+		       const struct scat_snapshot *s, const struct scat_operation *op,
+		       struct snapmgr_err *err)
 {
 	int r = scat_begin(f->pool.cat, err);
 
 	if (r == 0)
-		r = s ? scat_snapshot_update(f->pool.cat, s, err) : scat_volume_update(f->pool.cat, v, err);
+		r = s ? scat_snapshot_update(f->pool.cat, s, err) :
+			scat_volume_update(f->pool.cat, v, err);
 	if (r == 0)
 		r = scat_operation_delete(f->pool.cat, op->id, err);
 	if (r == 0)
@@ -63,12 +65,15 @@ static int check_free(struct sm_found *f, const char *to, struct snapmgr_err *er
 	if (r != 0)
 		return r == -ENOENT ? 0 : r;
 	if (f->has_snapshot)
-		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "volume '%s/%s' has a snapshot '%s' already",
-			       f->pool.row.name, f->volume.c.name, to);
-	return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "pool '%s' has a volume '%s' already", f->pool.row.name, to);
+		return sm_fail(err, SNAPMGR_EXISTS, EEXIST,
+			       "volume '%s/%s' has a snapshot '%s' already", f->pool.row.name,
+			       f->volume.c.name, to);
+	return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "pool '%s' has a volume '%s' already",
+		       f->pool.row.name, to);
 }
 
-static int rename_pool(struct snapmgr *sm, const char *pool, const char *to, struct snapmgr_err *err)
+static int rename_pool(struct snapmgr *sm, const char *pool, const char *to,
+		       struct snapmgr_err *err)
 {
 	struct snapmgr_pool_import_opts import = SNAPMGR_OPTS_INIT(struct snapmgr_pool_import_opts);
 	AUTO(sm_members_release) struct sm_members m = { 0 };
@@ -82,8 +87,10 @@ static int rename_pool(struct snapmgr *sm, const char *pool, const char *to, str
 	if (r < 0)
 		return r;
 	if (active)
-		return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
-			       "pool '%s' is active, and its devices are named after it: deactivate it first", pool);
+		return sm_fail(
+			err, SNAPMGR_IN_USE, EBUSY,
+			"pool '%s' is active, and its devices are named after it: deactivate it first",
+			pool);
 	import.as = to;
 	import.no_activate = true;
 	return snapmgr_pool_import(sm, pool, &import, err);

@@ -6,12 +6,20 @@
 #include "snapmgr/core/strategy.h"
 
 static const char *const reasons[][2] = {
-	{ "repoint", "the driver switches the volume to a copy of the snapshot that shares all its blocks" },
+	{ "repoint",
+	  "the driver switches the volume to a copy of the snapshot that shares all its blocks" },
 };
+
+const char *const *sm_strategies(const struct sm_driver *driver)
+{
+	static const char *const none[] = { NULL };
+
+	return driver->repoint && driver->strategies ? driver->strategies : none;
+}
 
 static bool has(const struct sm_driver *driver, const char *strategy)
 {
-	for (const char *const *s = driver->strategies; *s; s++) {
+	for (const char *const *s = sm_strategies(driver); *s; s++) {
 		if (strcmp(*s, strategy) == 0)
 			return true;
 	}
@@ -24,13 +32,14 @@ int sm_strategy_choose(const struct sm_driver *driver, const char *forced, struc
 	const char *name = forced;
 
 	if (!driver->repoint)
-		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP, "driver '%s' cannot revert in place",
-			       driver->name);
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			       "driver '%s' cannot revert in place", driver->name);
 	if (!name)
 		name = driver->strategies[0];
 	if (!has(driver, name))
-		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP, "driver '%s' has no strategy '%.40s': it has '%s'",
-			       driver->name, name, driver->strategies[0]);
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			       "driver '%s' has no strategy '%.40s': it has '%s'", driver->name,
+			       name, driver->strategies[0]);
 	*ret = (struct sm_strategy){ .in_place = true };
 	for (size_t i = 0; i < SM_ARRAY(reasons); i++) {
 		if (strcmp(reasons[i][0], name) == 0) {

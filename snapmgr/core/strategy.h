@@ -10,6 +10,8 @@ struct sm_strategy {
 	uint64_t move_bytes; /* data that has to be copied */
 	bool in_place;
 };
+/* sm_strategies() - what @driver can, cheapest first, NULL-terminated: none where its slot is empty. */
+const char *const *sm_strategies(const struct sm_driver *driver);
 /**
  * sm_strategy_choose() - the cheapest that @driver has, or the @forced one
  * Return: 0; -EOPNOTSUPP (unsupported) where it has none, or not that one.

@@ -10,7 +10,8 @@ static int by_uuid(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct sm_uuid));
 }
 
-static int add_active(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor, void *data)
+static int add_active(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
+		      void *data)
 {
 	struct sm_active *a = data;
 	struct sm_uuid uuid, *more;

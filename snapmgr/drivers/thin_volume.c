@@ -75,7 +75,8 @@ int thin_rename(struct sm_backend *b, const struct sm_vdev *from, const struct s
 {
 	int r;
 
-	if (strcmp(from->dm.name, to->dm.name) == 0) /* both names too long: it is called after its UUID */
+	if (strcmp(from->dm.name, to->dm.name) ==
+	    0) /* both names too long: it is called after its UUID */
 		return sdm_link_move(&from->dm, &to->dm, err);
 	r = b->cookie.made ? 0 : sdm_cookie_make(&b->cookie, err);
 	if (r == 0)
@@ -88,7 +89,8 @@ int thin_rename(struct sm_backend *b, const struct sm_vdev *from, const struct s
 	return sdm_link_settle(&to->dm, false, err);
 }
 
-int thin_used(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret, struct snapmgr_err *err)
+int thin_used(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret,
+	      struct snapmgr_err *err)
 {
 	uint64_t sectors;
 	int r = sdm_thin_status(v->dm.name, &sectors, err);
