@@ -14,6 +14,7 @@
 #define CHECKPOINT_FRAMES 256u /* the log is moved into the database at a close beyond this */
 #define FRAMES(cat, part) ((uint32_t)((cat)->vfs->region.wal_len * (part) / 4 / SCAT_FRAME_BYTES))
 #define BUSY_TRIES	  400 /* pauses of 1 to 20 ms */
+#define RESERVE_PAGES	  64  /* what is added leaves these to what is deleted */
 
 static const char sql_begin[] = "BEGIN IMMEDIATE";
 static const char sql_begin_read[] = "BEGIN";

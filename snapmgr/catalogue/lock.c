@@ -13,7 +13,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,15 +88,11 @@ static int wait_in_queue(int fd, uint32_t wait_ms)
 	return r;
 }
 
-/* Only for messages of others, hence nothing here can fail. */
-static void write_holder(int fd)
+/* Who holds it, for messages of others; and, where that stays behind, the sign that its holder died. */
+static void write_holder(struct slock *lock)
 {
-	char text[HOLDER_BYTES] = "", comm[17] = "";
-
-	(void)prctl(PR_GET_NAME, comm);
-	(void)snprintf(text, sizeof(text), "%d %s", (int)getpid(), comm);
-	if (pwrite(fd, text, sizeof(text), 0) < 0)
-		return;
+	lock->abandoned = lock->holder[0] != '\0';
+	(void)snprintf(lock->holder, HOLDER_BYTES, "%d %.15s", (int)getpid(), program_invocation_short_name);
 }
 
 static int held(int fd, const char *name, struct snapmgr_err *err)
@@ -112,50 +108,98 @@ static int held(int fd, const char *name, struct snapmgr_err *err)
 	return sm_fail(err, SNAPMGR_LOCKED, EAGAIN, "lock '%s' is held by another process", name);
 }
 
-static int open_lock(const char *name, struct snapmgr_err *err)
+/* Written before it is mapped: a hole in a full tmpfs would be a SIGBUS. */
+static int map_holder(int fd, char **ret)
+{
+	static const char zeroes[HOLDER_BYTES];
+	void *p;
+
+	if (lseek(fd, 0, SEEK_END) < HOLDER_BYTES && pwrite(fd, zeroes, sizeof(zeroes), 0) < 0)
+		return -errno;
+	p = mmap(NULL, HOLDER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	*ret = p;
+	return 0;
+}
+
+static int open_file(const char *path)
+{
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static int open_lock(const char *name, struct slock *ret, struct snapmgr_err *err)
 {
 	char path[SCAT_RUN_PATH];
-	int fd, r;
+	int r = 0;
 
-	r = sm_mkdir_p(scat_run_dir(), 0700, err);
-	if (r < 0)
-		return r;
 	(void)snprintf(path, sizeof(path), "%s/%s.lock", scat_run_dir(), name);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd >= 0)
-		return fd;
-	return sm_fail(err, errno == EACCES || errno == EPERM ? SNAPMGR_PERMISSION : SNAPMGR_IO,
-		       errno, "cannot open lock '%s'", path);
+	*ret = (struct slock){ .fd = open_file(path) };
+	if (ret->fd < 0 && errno == ENOENT) {
+		r = sm_mkdir_p(scat_run_dir(), 0700, err);
+		if (r < 0)
+			return r;
+		ret->fd = open_file(path);
+	}
+	r = ret->fd < 0 ? -errno : map_holder(ret->fd, &ret->holder);
+	if (r == 0)
+		return 0;
+	sm_close_fd(ret->fd);
+	*ret = SLOCK_NONE;
+	return sm_fail(err, r == -EACCES || r == -EPERM ? SNAPMGR_PERMISSION : SNAPMGR_IO, r,
+		       "cannot open lock '%s'", path);
+}
+
+int slock_retake(const char *name, uint32_t wait_ms, struct slock *lock, struct snapmgr_err *err)
+{
+	int fd = lock->fd;
+	int r = wait_ms > 0 && others_before(fd, INT64_MAX) ? -EAGAIN : lock_byte(fd, F_WRLCK, MAIN_BYTE);
+
+	if (r == -EAGAIN && wait_ms > 0)
+		r = wait_in_queue(fd, wait_ms);
+	if (r == 0)
+		write_holder(lock);
+	else if (r == -EAGAIN)
+		r = held(fd, name, err);
+	else
+		r = sm_fail(err, SNAPMGR_IO, r, "cannot take lock '%s'", name);
+	return r;
+}
+
+static void close_lock(struct slock *lock)
+{
+	(void)munmap(lock->holder, HOLDER_BYTES);
+	(void)close(lock->fd);
+	*lock = SLOCK_NONE;
 }
 
 int slock_take(const char *name, uint32_t wait_ms, struct slock *ret, struct snapmgr_err *err)
 {
-	int fd = open_lock(name, err), r;
+	struct slock lock;
+	int r = open_lock(name, &lock, err);
 
-	if (fd < 0)
-		return fd;
-	r = wait_ms > 0 && others_before(fd, INT64_MAX) ? -EAGAIN :
-							  lock_byte(fd, F_WRLCK, MAIN_BYTE);
-	if (r == -EAGAIN && wait_ms > 0)
-		r = wait_in_queue(fd, wait_ms);
-	if (r == 0) {
-		write_holder(fd);
-		ret->fd = fd;
-		return 0;
-	}
-	if (r == -EAGAIN)
-		r = held(fd, name, err);
+	if (r < 0)
+		return r;
+	r = slock_retake(name, wait_ms, &lock, err);
+	if (r < 0)
+		close_lock(&lock);
 	else
-		r = sm_fail(err, SNAPMGR_IO, r, "cannot take lock '%s'", name);
-	(void)close(fd);
+		*ret = lock;
 	return r;
+}
+
+void slock_park(struct slock *lock)
+{
+	if (lock->fd < 0)
+		return;
+	lock->holder[0] = '\0';
+	(void)lock_byte(lock->fd, F_UNLCK, MAIN_BYTE);
 }
 
 void slock_drop(struct slock *lock)
 {
 	if (lock->fd < 0)
 		return;
-	(void)lock_byte(lock->fd, F_UNLCK, MAIN_BYTE);
-	(void)close(lock->fd);
-	lock->fd = -1;
+	slock_park(lock);
+	close_lock(lock);
 }

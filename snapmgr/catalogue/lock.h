@@ -8,7 +8,9 @@
 #include "base.h"
 
 struct slock {
-	int fd; /* -1: not held. O_CLOEXEC; a forked child that keeps it open keeps the lock */
+	int fd;	      /* -1: not open. O_CLOEXEC; a forked child that keeps it open keeps the lock */
+	char *holder; /* the file's text, mapped: who holds it */
+	bool abandoned; /* it was free, but its last holder died with it */
 };
 #define SLOCK_NONE ((struct slock){ .fd = -1 })
 
@@ -20,6 +22,12 @@ struct slock {
  * -EACCES (permission); -EROFS and the like (io: /run/snapmgr not writable).
  */
 int slock_take(const char *name, uint32_t wait_ms, struct slock *ret, struct snapmgr_err *err);
+/**
+ * slock_park() - unlock, but keep the file open for slock_retake()
+ * slock_retake() - as slock_take(), on a parked lock; on failure it is still parked
+ */
+void slock_park(struct slock *lock);
+int slock_retake(const char *name, uint32_t wait_ms, struct slock *lock, struct snapmgr_err *err);
 /* slock_drop() - explicit unlock, also for forked children that share it. */
 void slock_drop(struct slock *lock);
 static inline void auto_slock_drop(struct slock *lock)

@@ -63,8 +63,10 @@ int fdatasync(int fd)
 
 void rig_must(int r, const char *call, const char *file, int line)
 {
-	if (r < 0)
-		atf_tc_fail("%s:%d: %s: %d %s", file, line, call, r, rig_err.message);
+	if (r >= 0)
+		return;
+	fprintf(stderr, "%s: %d %s\n", call, r, rig_err.message); /* a child's result is lost */
+	atf_tc_fail("%s:%d: %s: %d %s", file, line, call, r, rig_err.message);
 }
 
 void rig_begin(struct scat *cat)
