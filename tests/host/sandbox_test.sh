@@ -59,7 +59,7 @@ nothing_outlives_it_body()
 	sleep 1
 	unset TMPDIR
 	atf_check -o empty ls tmp
-	atf_check -s exit:1 -o empty pgrep -f "linux.uml.*$PWD/tmp"
+	atf_check -s exit:1 -o empty pgrep -f "[l]inux.uml.*$PWD/tmp"
 }
 
 atf_test_case filesystems_and_targets_load_by_themselves
