@@ -112,58 +112,46 @@ static void block_signals(struct sdm_critical *c)
 	(void)pthread_sigmask(SIG_SETMASK, &all, &c->before);
 }
 
-int sdm_critical_enter(struct sdm_critical *c, struct snapmgr_err *err)
+void sdm_critical_enter(struct sdm_critical *c)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TIMER_SIGNAL };
-
-	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
 	*c = (struct sdm_critical){ .entered = true };
 	use_handler();
 	block_signals(c);
-	c->timed = timer_create(CLOCK_MONOTONIC, &event, &c->timer) == 0;
-	if (!c->timed) {
-		int e = errno;
-
-		sdm_critical_leave(c);
-		return sm_fail(err, SNAPMGR_KERNEL, e, "cannot make a timer");
-	}
 	c->flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
-	return 0;
 }
 
 /* Repeated, because the first may come just before the call that it is to interrupt. */
-void sdm_critical_alarm(struct sdm_critical *c, uint32_t ms)
+int sdm_critical_alarm(struct sdm_critical *c, uint32_t ms, struct snapmgr_err *err)
 {
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TIMER_SIGNAL };
 	const struct itimerspec when = {
 		.it_value = { ms / 1000, (long)(ms % 1000) * 1000000 },
-		.it_interval = { 0, ms ? REPEAT_MS * 1000000L : 0 },
+		.it_interval = { 0, REPEAT_MS * 1000000L },
 	};
 
+	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+	if (timer_create(CLOCK_MONOTONIC, &event, &c->timer) < 0)
+		return sm_fail(err, SNAPMGR_KERNEL, errno, "cannot make a timer");
+	c->timed = true;
 	(void)timer_settime(c->timer, 0, &when, NULL);
+	return 0;
 }
 
-/* A signal of the timer that is still pending would find the old handler: it is taken first. */
-static void take_pending(void)
+/* A signal that is still on its way arrives, at the latest, when timer_delete() returns. */
+void sdm_critical_alarm_off(struct sdm_critical *c)
 {
-	const struct timespec now = { 0 };
-	sigset_t ours;
-
-	(void)sigemptyset(&ours);
-	(void)sigaddset(&ours, TIMER_SIGNAL);
-	(void)pthread_sigmask(SIG_BLOCK, &ours, NULL);
-	while (sigtimedwait(&ours, NULL, &now) > 0)
-		;
+	if (c->timed)
+		(void)timer_delete(c->timer);
+	c->timed = false;
 }
 
 void sdm_critical_leave(struct sdm_critical *c)
 {
 	if (!c->entered)
 		return;
-	if (c->timed)
-		(void)timer_delete(c->timer);
+	sdm_critical_alarm_off(c);
 	if (c->flusher)
 		(void)prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
-	take_pending();
 	unuse_handler();
 	(void)pthread_sigmask(SIG_SETMASK, &c->before, NULL);
 	*c = (struct sdm_critical){ 0 };

@@ -31,9 +31,10 @@ struct sdm_critical {
  * A timer needs a signal with a handler that does nothing: it is in place while a thread is in here,
  * what was there before is restored after.
  */
-int sdm_critical_enter(struct sdm_critical *c, struct snapmgr_err *err);
-/* sdm_critical_alarm() - interrupt this thread's system calls after @ms, and again and again; 0: stop. */
-void sdm_critical_alarm(struct sdm_critical *c, uint32_t ms);
+void sdm_critical_enter(struct sdm_critical *c);
+/* sdm_critical_alarm() - interrupt this thread's system calls after @ms, and again and again. */
+int sdm_critical_alarm(struct sdm_critical *c, uint32_t ms, struct snapmgr_err *err);
+void sdm_critical_alarm_off(struct sdm_critical *c);
 void sdm_critical_leave(struct sdm_critical *c);
 
 struct sdm_purge;

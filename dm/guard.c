@@ -3,8 +3,9 @@
  * The guard of suspended devices, both sides.
  *
  * What it has to do lies in memory that both share (of the plan only: an own address space keeps it
- * alive where the OOM killer ends all that share one). A byte on the socket says that the plan was
- * changed, a byte back that this was seen; the end of the socket or of the owner is the alarm.
+ * alive where the OOM killer ends all that share one), and the descriptors that it needs for it lie
+ * unread in a socket, which keeps them open. So neither arming nor dismissing wakes it; the end of its
+ * owner, or of the socket's other side, does. The owner has both sides, to take the descriptors back.
  *
  * Everything with the attribute GUARD runs in the child: no malloc, no stdio, no locks, no memory that
  * is not locked, until the devices run again.
@@ -31,7 +32,7 @@
 #define CONTROL	     "/dev/mapper/control"
 #define DEVICES_MAX  240
 #define FDS_MAX	     250 /* the kernel passes 253 at once */
-#define ANSWER_MS    10000
+#define START_MS     10000
 #define RESUME_TRIES 5
 #define STACK_BYTES  12288
 
@@ -55,7 +56,7 @@ struct sdm_guard {
 	struct sdm_guard *next; /* in the list of idle ones */
 	struct shared *shared;
 	pid_t owner, pid;
-	int sock;
+	int sock, theirs;
 };
 
 /* What the child knows. */
@@ -64,6 +65,11 @@ struct child {
 	int sock, control, owner, oom;
 	size_t n_fds;
 	int fds[FDS_MAX];
+};
+
+union fd_message {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(sizeof(int) * FDS_MAX)];
 };
 
 static struct {
@@ -112,12 +118,6 @@ GUARD static void wake_devices(const struct child *c)
 		(void)ioctl(c->fds[i], FITHAW, 0); /* the lock's answers ENOTTY or EINVAL */
 }
 
-GUARD static void close_fds(struct child *c)
-{
-	while (c->n_fds > 0)
-		(void)close(c->fds[--c->n_fds]);
-}
-
 static void drop_semaphore(uint32_t cookie)
 {
 	int id = cookie ? semget((key_t)cookie, 1, 0) : -1;
@@ -148,58 +148,50 @@ static void recover(struct child *c)
 	(void)execve(argv[0], argv, environ);
 }
 
-GUARD static void alarm_raised(struct child *c)
+/* What lies in the socket. Both sides use it: the one to act, the other to take it back. */
+GUARD static size_t take_fds(int sock, int fds[FDS_MAX])
+{
+	union fd_message control;
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	size_t n = 0;
+
+	msg.msg_control = &control;
+	msg.msg_controllen = sizeof(control);
+	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) <= 0 ||
+	    msg.msg_controllen < sizeof(control.head) || control.head.cmsg_type != SCM_RIGHTS)
+		return 0;
+	for (; n < (control.head.cmsg_len - CMSG_LEN(0)) / sizeof(int); n++)
+		fds[n] = ((const int *)(const void *)CMSG_DATA(&control.head))[n];
+	return n;
+}
+
+GUARD static void close_fds(const int fds[], size_t n)
+{
+	while (n > 0)
+		(void)close(fds[--n]);
+}
+
+GUARD static void raise_alarm(struct child *c)
 {
 	if (atomic_load(&c->shared->state) == IDLE)
 		_exit(0);
+	c->n_fds = take_fds(c->sock, c->fds);
 	wake_devices(c);
-	close_fds(c); /* the pool's lock last, when all is running */
+	close_fds(c->fds, c->n_fds); /* the pool's lock goes when all is running */
 	drop_semaphore(c->shared->cookie);
 	recover(c);
 	_exit(0);
 }
 
-/* A byte and perhaps descriptors. Return: false at the socket's end. */
-GUARD static bool take_order(struct child *c)
-{
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int) * FDS_MAX)];
-	} control;
-	char byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	const struct cmsghdr *head;
-	ssize_t n;
-
-	msg.msg_control = &control;
-	msg.msg_controllen = sizeof(control);
-	n = recvmsg(c->sock, &msg, MSG_CMSG_CLOEXEC);
-	if (n <= 0)
-		return n < 0 && errno == EINTR;
-	close_fds(c);
-	head = CMSG_FIRSTHDR(&msg);
-	if (head && head->cmsg_type == SCM_RIGHTS) {
-		const int *fds = (const int *)(const void *)CMSG_DATA(head);
-
-		while (c->n_fds < (head->cmsg_len - CMSG_LEN(0)) / sizeof(int)) {
-			c->fds[c->n_fds] = fds[c->n_fds];
-			c->n_fds++;
-		}
-	}
-	return send(c->sock, &byte, 1, MSG_NOSIGNAL) == 1;
-}
-
 GUARD static void watch(struct child *c)
 {
 	for (;;) {
-		struct pollfd polled[2] = { { .fd = c->sock, .events = POLLIN },
-					    { .fd = c->owner, .events = POLLIN } };
+		struct pollfd polled[2] = { { .fd = c->sock }, { .fd = c->owner, .events = POLLIN } };
 
-		if (poll(polled, 2, -1) < 0)
-			continue;
-		if (polled[1].revents || (polled[0].revents && !take_order(c)))
-			alarm_raised(c);
+		if (poll(polled, 2, -1) > 0)
+			raise_alarm(c);
 	}
 }
 
@@ -233,7 +225,6 @@ static void lock_memory(const struct child *c)
 	lock_page_of((const void *)(uintptr_t)poll, 256);
 	lock_page_of((const void *)(uintptr_t)close, 128);
 	lock_page_of((const void *)(uintptr_t)recvmsg, 256);
-	lock_page_of((const void *)(uintptr_t)send, 256);
 	lock_page_of((const void *)(uintptr_t)memcpy, 1024);
 	lock_page_of((const void *)(uintptr_t)memset, 1024);
 }
@@ -279,6 +270,7 @@ __attribute__((noreturn)) static void child_main(struct child *c)
 	if (c->oom >= 0)
 		(void)!write(c->oom, "-1000", 5);
 	lock_memory(c);
+	(void)send(c->sock, "", 1, MSG_NOSIGNAL); /* ready */
 	watch(c);
 	_exit(0);
 }
@@ -290,6 +282,7 @@ static void end(struct sdm_guard *g)
 	if (!g)
 		return;
 	sm_close_fd(g->sock);
+	sm_close_fd(g->theirs);
 	if (g->shared)
 		(void)munmap(g->shared, sizeof(*g->shared));
 	if (g->pid > 0 && g->owner == getpid()) {
@@ -308,7 +301,7 @@ static struct sdm_guard *new_guard(void)
 	if (g && shared != MAP_FAILED) {
 		g->shared = shared;
 		g->owner = getpid();
-		g->sock = -1;
+		g->sock = g->theirs = -1;
 		return g;
 	}
 	if (shared != MAP_FAILED)
@@ -338,65 +331,48 @@ static pid_t fork_guard(struct sdm_guard *g, int sock, int control, int owner)
 	return (pid_t)pid;
 }
 
-static int start(struct sdm_guard **ret, struct snapmgr_err *err)
+static int start_process(struct sdm_guard *g)
 {
 	AUTO(sm_close_fd) int control = open(CONTROL, O_RDWR | O_CLOEXEC);
 	AUTO(sm_close_fd) int owner = (int)syscall(SYS_pidfd_open, getpid(), 0); /* -1: the socket tells */
-	AUTO(sm_close_fd) int theirs = -1;
-	struct sdm_guard *g;
 	int socks[2];
 
-	if (control < 0)
-		return sm_fail(err, SNAPMGR_KERNEL, errno, "cannot open '" CONTROL "'");
-	g = new_guard();
+	if (control < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0)
+		return -errno;
+	g->sock = socks[0];
+	g->theirs = socks[1];
+	g->pid = fork_guard(g, g->theirs, control, owner);
+	return g->pid < 0 ? g->pid : 0;
+}
+
+static int await_ready(const struct sdm_guard *g)
+{
+	struct pollfd answer = { .fd = g->sock, .events = POLLIN };
+	char byte;
+	int r;
+
+	do
+		r = poll(&answer, 1, START_MS);
+	while (r < 0 && errno == EINTR);
+	return r > 0 && recv(g->sock, &byte, 1, MSG_DONTWAIT) == 1 ? 0 : -ETIMEDOUT;
+}
+
+static int start(struct sdm_guard **ret, struct snapmgr_err *err)
+{
+	struct sdm_guard *g = new_guard();
+	int r;
+
 	if (!g)
 		return sm_nomem(err);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0) {
-		int r = sm_fail(err, SNAPMGR_KERNEL, errno, "cannot make a socket pair");
-
+	r = start_process(g);
+	if (r == 0)
+		r = await_ready(g);
+	if (r < 0) {
 		end(g);
-		return r;
-	}
-	g->sock = socks[0];
-	theirs = socks[1];
-	g->pid = fork_guard(g, theirs, control, owner);
-	if (g->pid < 0) {
-		int r = sm_fail(err, SNAPMGR_KERNEL, g->pid, "cannot start a process");
-
-		end(g);
-		return r;
+		return sm_fail(err, SNAPMGR_KERNEL, r, "cannot start the guard of suspended volumes");
 	}
 	*ret = g;
 	return 0;
-}
-
-/* One byte there, with descriptors, and back. */
-static int order(struct sdm_guard *g, char byte, const int *fds, size_t n)
-{
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int) * FDS_MAX)];
-	} control;
-	struct pollfd answer = { .fd = g->sock, .events = POLLIN };
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int r;
-
-	if (n) {
-		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n);
-		control.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
-						 .cmsg_len = CMSG_LEN(sizeof(int) * n) };
-		memcpy(CMSG_DATA(&control.head), fds, sizeof(int) * n);
-	}
-	if (sendmsg(g->sock, &msg, MSG_NOSIGNAL) != 1)
-		return -errno;
-	do
-		r = poll(&answer, 1, ANSWER_MS);
-	while (r < 0 && errno == EINTR);
-	if (r <= 0)
-		return r < 0 ? -errno : -ETIMEDOUT;
-	return recv(g->sock, &byte, 1, MSG_DONTWAIT) == 1 ? 0 : -EPIPE;
 }
 
 static int write_plan(struct shared *s, const struct sdm_guard_plan *plan, struct snapmgr_err *err)
@@ -419,6 +395,23 @@ static int write_plan(struct shared *s, const struct sdm_guard_plan *plan, struc
 	return 0;
 }
 
+static int send_fds(int sock, const int *fds, size_t n)
+{
+	union fd_message control;
+	struct iovec iov = { "", 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	msg.msg_control = &control;
+	msg.msg_controllen = CMSG_SPACE(sizeof(int) * n);
+	control.head = (struct cmsghdr){
+		.cmsg_level = SOL_SOCKET,
+		.cmsg_type = SCM_RIGHTS,
+		.cmsg_len = CMSG_LEN(sizeof(int) * n),
+	};
+	memcpy(CMSG_DATA(&control.head), fds, sizeof(int) * n);
+	return sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 ? 0 : -errno;
+}
+
 static int arm(struct sdm_guard *g, const struct sdm_guard_plan *plan)
 {
 	int fds[FDS_MAX];
@@ -429,10 +422,9 @@ static int arm(struct sdm_guard *g, const struct sdm_guard_plan *plan)
 		memcpy(fds, plan->opts->thaw_fds, n * sizeof(*fds));
 	if (plan->opts->lock_fd >= 0)
 		fds[n++] = plan->opts->lock_fd;
-	atomic_store(&g->shared->state, ARMED);
-	r = order(g, 'a', fds, n);
-	if (r < 0)
-		atomic_store(&g->shared->state, IDLE);
+	r = n ? send_fds(g->sock, fds, n) : 0;
+	if (r == 0)
+		atomic_store(&g->shared->state, ARMED);
 	return r;
 }
 
@@ -448,22 +440,35 @@ static struct sdm_guard *take_idle(void)
 	return g;
 }
 
-/* -EAGAIN where it is of no use: of a process that forked us, or killed. */
-static int arm_idle(struct sdm_guard *g, const struct sdm_guard_plan *plan, struct snapmgr_err *err)
+/* Of this process, not of one that forked us, and not killed. */
+static bool of_use(struct sdm_guard *g)
 {
-	int r = g->owner == getpid() ? write_plan(g->shared, plan, err) : -EAGAIN;
-
-	if (r == 0 && arm(g, plan) < 0)
-		r = -EAGAIN;
-	if (r < 0)
-		end(g);
-	return r;
+	if (g->owner != getpid())
+		return false;
+	if (waitpid(g->pid, NULL, WNOHANG | __WALL) == 0)
+		return true;
+	g->pid = 0;
+	return false;
 }
 
-static int arm_new(const struct sdm_guard_plan *plan, struct sdm_guard **ret, struct snapmgr_err *err)
+static int find(struct sdm_guard **ret, struct snapmgr_err *err)
+{
+	struct sdm_guard *g;
+
+	while ((g = take_idle())) {
+		if (of_use(g)) {
+			*ret = g;
+			return 0;
+		}
+		end(g);
+	}
+	return start(ret, err);
+}
+
+int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret, struct snapmgr_err *err)
 {
 	struct sdm_guard *g = NULL;
-	int r = start(&g, err);
+	int r = find(&g, err);
 
 	if (r < 0)
 		return r;
@@ -471,25 +476,11 @@ static int arm_new(const struct sdm_guard_plan *plan, struct sdm_guard **ret, st
 	if (r == 0) {
 		r = arm(g, plan);
 		if (r < 0)
-			r = sm_fail(err, SNAPMGR_KERNEL, r, "the guard of suspended volumes did not start");
+			r = sm_fail(err, SNAPMGR_KERNEL, r, "cannot instruct the guard of suspended volumes");
 	}
 	if (r < 0)
 		end(g);
 	else
-		*ret = g;
-	return r;
-}
-
-int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret, struct snapmgr_err *err)
-{
-	struct sdm_guard *g;
-	int r = -EAGAIN;
-
-	while (r == -EAGAIN && (g = take_idle()))
-		r = arm_idle(g, plan, err);
-	if (r == -EAGAIN)
-		return arm_new(plan, ret, err);
-	if (r == 0)
 		*ret = g;
 	return r;
 }
@@ -501,13 +492,12 @@ void sdm_guard_committed(struct sdm_guard *g)
 
 void sdm_guard_dismiss(struct sdm_guard *g)
 {
+	int fds[FDS_MAX];
+
 	if (!g)
 		return;
 	atomic_store(&g->shared->state, IDLE);
-	if (order(g, 'd', NULL, 0) < 0) {
-		end(g);
-		return;
-	}
+	close_fds(fds, take_fds(g->theirs, fds));
 	(void)pthread_mutex_lock(&guards.lock);
 	g->next = guards.idle;
 	guards.idle = g;
@@ -518,7 +508,7 @@ void sdm_guard_abandon(struct sdm_guard *g)
 {
 	if (!g)
 		return;
-	g->pid = 0; /* it may have to wait for a lock of ours before it ends */
+	g->pid = 0; /* what it runs then may wait for a lock of ours */
 	end(g);
 }
 

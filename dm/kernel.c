@@ -167,12 +167,14 @@ int sdm_load(const struct sdm_device *dev, const struct sdm_target *targets, siz
 
 static int create_empty(const struct sdm_device *dev, struct snapmgr_err *err)
 {
+	/* Without a udevd the library notes here what node to make; else it is to note nothing. */
+	dm_add_node_t node = sdm_udev_running() ? DM_ADD_NODE_ON_RESUME : DM_ADD_NODE_ON_CREATE;
 	AUTO(dm_task_destroy) struct dm_task *t = NULL;
 	int r = sdm_task_make(DM_DEVICE_CREATE, dev->name, &t, err);
 
 	if (r < 0)
 		return r;
-	if (!dm_task_set_uuid(t, dev->uuid) || !dm_task_set_add_node(t, DM_ADD_NODE_ON_RESUME))
+	if (!dm_task_set_uuid(t, dev->uuid) || !dm_task_set_add_node(t, node))
 		return sm_nomem(err);
 	r = sdm_task_run(t);
 	if (r == -EBUSY || r == -EEXIST)
@@ -243,7 +245,7 @@ int sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie, struct s
 
 	if (r < 0)
 		return r;
-	if (!dm_task_set_add_node(t, DM_ADD_NODE_ON_RESUME))
+	if (!dm_task_set_add_node(t, DM_ADD_NODE_ON_CREATE)) /* see create_empty() */
 		return sm_nomem(err);
 	r = sdm_task_run_event(t, dev->audience, cookie);
 	return r < 0 ? sdm_task_refused(err, r, "resume", dev->name) : 0;

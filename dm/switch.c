@@ -222,22 +222,22 @@ static int suspend_failed(int r, const char *name, struct snapmgr_err *err)
 static int suspend_all(struct sdm_switch *sw, struct snapmgr_err *err)
 {
 	uint32_t ms = sw->opts.timeout_ms ? sw->opts.timeout_ms : SUSPEND_MS;
-	uint64_t end_ns = sm_monotonic_ns() + ms * UINT64_C(1000000);
 	struct member *m = sw->members;
-	int r = 0;
+	int r = sdm_critical_alarm(&sw->critical, ms, err);
 
+	if (r < 0)
+		return r;
 	sw->began_ns = sm_monotonic_ns();
-	sdm_critical_alarm(&sw->critical, ms);
 	while (m < sw->members + sw->n) {
 		r = sdm_suspend(m->d.dev->name, m->d.suspend_flags, err);
-		if (r == -EINTR && sm_monotonic_ns() < end_ns)
+		if (r == -EINTR && sm_monotonic_ns() - sw->began_ns < ms * UINT64_C(1000000))
 			continue; /* stopped and continued, or looked at by a debugger */
 		if (r < 0)
 			break;
 		m->suspended = true;
 		m++;
 	}
-	sdm_critical_alarm(&sw->critical, 0);
+	sdm_critical_alarm_off(&sw->critical);
 	return r < 0 ? suspend_failed(r, m->d.dev->name, err) : 0;
 }
 
@@ -258,10 +258,10 @@ static bool cache_is_empty(const struct sdm_switch *sw)
 static int suspend_clean(struct sdm_switch *sw, struct snapmgr_err *err)
 {
 	bool clean, started = sw->purge;
-	int r = sdm_critical_enter(&sw->critical, err);
+	int r;
 
-	if (r == 0)
-		r = suspend_all(sw, err);
+	sdm_critical_enter(&sw->critical);
+	r = suspend_all(sw, err);
 	if (r < 0 || sw->opts.flush_fd < 0 || cache_is_empty(sw))
 		return r;
 	clean = started && sdm_purge_run(sw->purge);
@@ -280,6 +280,7 @@ static int again(struct sdm_switch *sw, struct snapmgr_err *err)
 	int r = sw->purge ? 0 : sdm_purge_start(sw->opts.flush_fd, &sw->purge, err);
 
 	sleep_ms(PURGE_GAP_MS);
+	(void)ioctl(sw->opts.flush_fd, BLKFLSBUF, 0); /* so that little is left to do */
 	return r < 0 ? r : load_all(sw, err);
 }
 
