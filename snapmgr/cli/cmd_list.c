@@ -193,10 +193,9 @@ static int run_show(struct cmd *cmd)
 	if (is_pool_spec(spec))
 		return snapmgr_pool_show(cmd->sm, spec, visit_pool, cmd, &cmd->err);
 	r = snapmgr_show(cmd->sm, spec, visit_show, cmd, &cmd->err);
-	if (r < 0 && cmd->err.code == SNAPMGR_NOT_FOUND && is_uuid(spec) &&
-	    snapmgr_pool_show(cmd->sm, spec, visit_pool, cmd, NULL) == 0)
-		r = 0;
-	return r;
+	if (r == 0 || !is_uuid(spec))
+		return r;
+	return snapmgr_pool_show(cmd->sm, spec, visit_pool, cmd, NULL) == 0 ? 0 : r;
 }
 
 /* ---- capabilities ---- */

@@ -17,6 +17,7 @@ int confirm(struct cmd *cmd, const char *question)
 	(void)fflush(stdout);
 	text_plain(stderr, question);
 	(void)fputs("? [y/N] ", stderr);
+	(void)fflush(stderr);
 	if (!fgets(answer, sizeof(answer), stdin))
 		answer[0] = '\0';
 	answer[strcspn(answer, "\n")] = '\0';

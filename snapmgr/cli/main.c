@@ -238,7 +238,7 @@ static bool wants_json(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static char buffer[1 << 16];
+	static char results[1 << 16], messages[1 << 12];
 	bool stdout_closed = guard_standard_files();
 	struct cmd cmd = {
 		.flags = { .size_bytes = UINT64_MAX, .chunk_bytes = UINT64_MAX, .wait_s = 30 },
@@ -248,7 +248,8 @@ int main(int argc, char **argv)
 	int r, status = 0;
 
 	turn_sigpipe_into_epipe();
-	(void)setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+	(void)setvbuf(stdout, results, _IOFBF, sizeof(results));
+	(void)setvbuf(stderr, messages, _IOLBF, sizeof(messages)); /* a line is one write */
 	r = run_words(&cmd, &args, argc - 1, argv + 1, stdout_closed);
 	progress_end();
 	cmd.flags.json |= wants_json(argc, argv);

@@ -93,7 +93,9 @@ int progress_report(const char *what, uint64_t done, uint64_t todo, void *data)
 
 void progress_end(void)
 {
-	if (bar_drawn)
-		(void)fputs("\r\033[K", stderr);
+	if (!bar_drawn)
+		return;
+	(void)fputs("\r\033[K", stderr);
+	(void)fflush(stderr);
 	bar_drawn = false;
 }
