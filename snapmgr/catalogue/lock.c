@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -91,8 +92,12 @@ static int wait_in_queue(int fd, uint32_t wait_ms)
 /* Who holds it, for messages of others; and, where that stays behind, the sign that its holder died. */
 static void write_holder(struct slock *lock)
 {
+	char comm[17] = "";
+
+	(void)prctl(PR_GET_NAME, comm);
+	lock->held = true;
 	lock->abandoned = lock->holder[0] != '\0';
-	(void)snprintf(lock->holder, HOLDER_BYTES, "%d %.15s", (int)getpid(), program_invocation_short_name);
+	(void)snprintf(lock->holder, HOLDER_BYTES, "%d %s", (int)getpid(), comm);
 }
 
 static int held(int fd, const char *name, struct snapmgr_err *err)
@@ -190,10 +195,12 @@ int slock_take(const char *name, uint32_t wait_ms, struct slock *ret, struct sna
 
 void slock_park(struct slock *lock)
 {
-	if (lock->fd < 0)
+	if (lock->fd < 0 || !lock->held)
 		return;
-	lock->holder[0] = '\0';
+	if (!lock->abandoned)
+		lock->holder[0] = '\0';
 	(void)lock_byte(lock->fd, F_UNLCK, MAIN_BYTE);
+	lock->held = false;
 }
 
 void slock_drop(struct slock *lock)

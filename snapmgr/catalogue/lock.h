@@ -10,7 +10,8 @@
 struct slock {
 	int fd;	      /* -1: not open. O_CLOEXEC; a forked child that keeps it open keeps the lock */
 	char *holder; /* the file's text, mapped: who holds it */
-	bool abandoned; /* it was free, but its last holder died with it */
+	bool held;
+	bool abandoned; /* its last holder died with it. Stays so, for the next one, until cleared */
 };
 #define SLOCK_NONE ((struct slock){ .fd = -1 })
 

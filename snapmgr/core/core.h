@@ -23,6 +23,7 @@ struct snapmgr {
 	struct scat *parked;	 /* the catalogue used last, without its device; or NULL */
 	struct sm_uuid parked_uuid;
 	char parked_node[160];
+	struct slock parked_lock; /* its lock, not held */
 	snapmgr_report_fn *report; /* of a recovery that somebody asked for; else NULL */
 	void *report_data;
 };
@@ -330,6 +331,8 @@ int sm_garbage_drop(struct sm_pool *pool, struct snapmgr_err *err);
 
 /* sm_recover_pending() - finish or undo the operations of the dead; cheap where there are none. */
 int sm_recover_pending(struct sm_pool *pool, struct snapmgr_err *err);
+/* sm_recover_abandoned() - whatever somebody who died under the lock may have left. */
+int sm_recover_abandoned(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_recover_ids() - delete kernel ids that were reserved and never committed. */
 int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err);
 

@@ -85,8 +85,7 @@ static void describe(struct scat_volume *v, const char *name, const struct snapm
 }
 
 static int write_rows(struct sm_pool *pool, struct scat_volume *v,
-		      const struct snapmgr_create_opts *o, const struct scat_operation *op,
-		      struct snapmgr_err *err)
+		      const struct snapmgr_create_opts *o, struct snapmgr_err *err)
 {
 	int r = scat_begin(pool->cat, err);
 
@@ -96,8 +95,6 @@ static int write_rows(struct sm_pool *pool, struct scat_volume *v,
 		r = sm_set_tags(pool, &v->c.uuid, o->tags, o->n_tags, err);
 	if (r == 0)
 		r = sm_pool_save(pool, err);
-	if (r == 0)
-		r = scat_operation_delete(pool->cat, op->id, err);
 	if (r == 0)
 		r = scat_commit(pool->cat, true, err);
 	scat_rollback(pool->cat);
@@ -131,22 +128,16 @@ static int make_volume(struct sm_pool *pool, struct scat_volume *v,
 		       const struct snapmgr_create_opts *o, sm_make_fn *make, void *arg,
 		       struct snapmgr_err *err)
 {
-	struct scat_operation op;
 	struct sm_vdev dev;
-	int r = sm_op_begin(pool, "create", NULL, 0, NULL, 0, &op, err);
+	int r = sm_id_make(pool, make, arg, &v->c.thin, err);
 
-	if (r < 0)
-		return r;
-	r = sm_id_make(pool, make, arg, &v->c.thin, err);
 	if (r == 0) {
-		r = write_rows(pool, v, o, &op, err);
-		if (r < 0 && r != -EIO) /* after -EIO nobody knows: recovery looks again */
+		r = write_rows(pool, v, o, err);
+		if (r < 0 && r != -EIO) /* after -EIO nobody knows: the next one of that id looks */
 			(void)pool->b.driver->drop(&pool->b, v->c.thin, NULL);
 	}
-	if (r < 0) {
-		sm_op_abort(pool, &op, NULL, NULL);
+	if (r < 0)
 		return r;
-	}
 	if (!v->autostart)
 		return 0;
 	sm_volume_device(pool, v, &dev);

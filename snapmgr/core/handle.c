@@ -13,6 +13,7 @@ int snapmgr_open(const struct snapmgr_open_opts *opts, struct snapmgr **ret, str
 
 	if (!sm)
 		return sm_nomem(err);
+	sm->parked_lock = SLOCK_NONE;
 	if (opts) {
 		SM_OPTS(struct snapmgr_open_opts, o, opts);
 		sm->opts = o;
@@ -30,8 +31,10 @@ int snapmgr_open(const struct snapmgr_open_opts *opts, struct snapmgr **ret, str
 
 void snapmgr_free(struct snapmgr *sm)
 {
-	if (sm)
+	if (sm) {
 		scat_close(sm->parked);
+		slock_drop(&sm->parked_lock);
+	}
 	free(sm);
 }
 

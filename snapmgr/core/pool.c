@@ -43,6 +43,10 @@ static void park(struct sm_pool *pool)
 	struct snapmgr *sm = pool->sm;
 
 	scat_close(sm->parked);
+	slock_park(&pool->lock);
+	slock_drop(&sm->parked_lock);
+	sm->parked_lock = pool->lock;
+	pool->lock = SLOCK_NONE;
 	scat_park(pool->cat);
 	sm->parked = pool->cat;
 	sm->parked_uuid = pool->b.uuid;
@@ -126,6 +130,21 @@ static int not_active(const char *pool, struct snapmgr_err *err)
 		       pool, m.sb.flags & SSB_FLAG_EXPORTED ? "import" : "activate", pool);
 }
 
+static int take_lock(struct snapmgr *sm, const struct sm_uuid *uuid, const char *text, struct slock *ret,
+		     struct snapmgr_err *err)
+{
+	int r;
+
+	if (sm->parked_lock.fd < 0 || !sm_uuid_equal(&sm->parked_uuid, uuid))
+		return slock_take(text, sm->opts.wait_ms, ret, err);
+	r = slock_retake(text, sm->opts.wait_ms, &sm->parked_lock, err);
+	if (r < 0)
+		return r;
+	*ret = sm->parked_lock;
+	sm->parked_lock = SLOCK_NONE;
+	return 0;
+}
+
 static int open_locked(struct snapmgr *sm, struct seek *seek, struct sm_pool *ret, struct snapmgr_err *err)
 {
 	char uuid_text[SNAPMGR_UUID_TEXT];
@@ -136,7 +155,7 @@ static int open_locked(struct snapmgr *sm, struct seek *seek, struct sm_pool *re
 		return sm_fail(err, SNAPMGR_FOREIGN_DEVICE, EINVAL, "device '%s' is not one of snapmgr's",
 			       seek->info.name);
 	sm_uuid_text(&uuid, uuid_text);
-	r = slock_take(uuid_text, sm->opts.wait_ms, &ret->lock, err);
+	r = take_lock(sm, &uuid, uuid_text, &ret->lock, err);
 	if (r == 0) /* it may be gone, or another device, since we looked */
 		r = catalogue_by_uuid(&uuid, &seek->info, err);
 	if (r == 0 && !seek->info.exists)
@@ -145,7 +164,11 @@ static int open_locked(struct snapmgr *sm, struct seek *seek, struct sm_pool *re
 		r = open_catalogue(&seek->info, true, ret, err);
 	if (r == 0)
 		r = sm_recover_pending(ret, err);
-	return r;
+	if (r == 0 && ret->lock.abandoned)
+		r = sm_recover_abandoned(ret, err);
+	if (r == 0)
+		ret->lock.abandoned = false;
+	return r == 0 ? scat_begin(ret->cat, err) : r;
 }
 
 int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_pool *ret,
@@ -184,7 +207,7 @@ void sm_pool_unlock(struct sm_pool *pool)
 {
 	if (pool->cat)
 		scat_rollback(pool->cat);
-	slock_drop(&pool->lock);
+	slock_park(&pool->lock);
 }
 
 void sm_pool_settle(struct sm_pool *pool)

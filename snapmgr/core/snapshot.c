@@ -224,7 +224,7 @@ static int write_item(struct work *w, struct item *item, int64_t now_us, struct 
 	return scat_volume_update(w->pool.cat, v, err);
 }
 
-static int commit(struct work *w, const struct scat_operation *op, struct snapmgr_err *err)
+static int commit(struct work *w, struct snapmgr_err *err)
 {
 	const int64_t now_us = sm_now_us(); /* one instant, one time */
 	int r = scat_begin(w->pool.cat, err);
@@ -234,30 +234,24 @@ static int commit(struct work *w, const struct scat_operation *op, struct snapmg
 	if (r == 0)
 		r = sm_pool_save(&w->pool, err);
 	if (r == 0)
-		r = scat_operation_delete(w->pool.cat, op->id, err);
-	if (r == 0)
 		r = scat_commit(w->pool.cat, true, err);
 	scat_rollback(w->pool.cat);
 	return r;
 }
 
+/*
+ * No row says that it is under way: it is over in a moment, and the lock tells who died in it. What
+ * is left then are suspended volumes and ids that no row names, and recovery finds both.
+ */
 static int run(struct work *w, struct snapmgr_err *err)
 {
-	struct item *first = &w->items[0];
-	struct scat_operation op;
-	int r = sm_op_begin(&w->pool, "snapshot", w->n == 1 ? &first->volume : NULL, SCAT_SNAPSHOTTING, NULL, 0,
-			    &op, err);
+	int r = take(w, err);
 
 	if (r < 0)
 		return r;
-	r = take(w, err);
-	if (r == 0) {
-		r = commit(w, &op, err);
-		for (size_t i = 0; i < w->n && r < 0 && r != -EIO; i++)
-			(void)w->pool.b.driver->drop(&w->pool.b, w->kernel[i].new_id, NULL);
-	}
-	if (r < 0)
-		sm_op_abort(&w->pool, &op, w->n == 1 ? &first->volume : NULL, NULL);
+	r = commit(w, err);
+	for (size_t i = 0; i < w->n && r < 0 && r != -EIO; i++)
+		(void)w->pool.b.driver->drop(&w->pool.b, w->kernel[i].new_id, NULL);
 	return r;
 }
 

@@ -75,8 +75,15 @@ static int mount_super(struct shost_mounts *mounts, const struct shost_mountinfo
 
 /* ---- where it shows ---- */
 
-/* Only a folder of the filesystem is mounted, so all of it must be somewhere for a moment. */
-static int mount_subtree(struct shost_mounts *mounts, const struct shost_mountinfo *m,
+static void drop(const char *whole)
+{
+	if (umount2(whole, UMOUNT_NOFOLLOW) < 0)
+		(void)umount2(whole, UMOUNT_NOFOLLOW | MNT_DETACH); /* somebody looks into it */
+	(void)rmdir(whole);
+}
+
+/* All of the filesystem is mounted aside for a moment, and what is wanted of it bound from there. */
+static int mount_by_bind(struct shost_mounts *mounts, const struct shost_mountinfo *m,
 			 struct snapmgr_err *err)
 {
 	char whole[] = SM_RUN_DIR "/mount.XXXXXX", path[4096];
@@ -94,9 +101,8 @@ static int mount_subtree(struct shost_mounts *mounts, const struct shost_mountin
 			r = sm_fail(err, SNAPMGR_KERNEL, errno,
 				    "cannot mount folder '%s' on '%s' again", shost_subtree(m),
 				    m->target);
-		(void)umount2(whole, UMOUNT_NOFOLLOW);
 	}
-	(void)rmdir(whole);
+	drop(whole);
 	return r;
 }
 
@@ -144,14 +150,26 @@ static bool came_back(const struct shost_mounts *mounts, size_t index)
 	return have >= want;
 }
 
+/* The kernel mounts no filesystem right on top of itself, but it binds it there. */
+static bool lies_on_itself(const struct shost_mounts *mounts, const struct shost_mountinfo *m)
+{
+	for (size_t i = 0; i < mounts->n; i++) {
+		const struct shost_mountinfo *below = &mounts->v[i].info;
+
+		if (below->id == m->parent && strcmp(below->target, m->target) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int remount_one(struct shost_mounts *mounts, size_t index, struct snapmgr_err *err)
 {
 	const struct shost_mountinfo *m = &mounts->v[index].info;
+	bool bind = strcmp(shost_subtree(m), "/") != 0 || lies_on_itself(mounts, m);
 	int r = 0;
 
 	if (!came_back(mounts, index))
-		r = strcmp(shost_subtree(m), "/") == 0 ? mount_super(mounts, m, m->target, err) :
-							 mount_subtree(mounts, m, err);
+		r = bind ? mount_by_bind(mounts, m, err) : mount_super(mounts, m, m->target, err);
 	if (r < 0)
 		return r;
 	mounts->v[index].mounted = true;

@@ -210,7 +210,7 @@ static int check_visible(const struct shost_mountinfo *m, struct snapmgr_err *er
 {
 	AUTO(sm_close_fd) int fd = shost_mount_open(m, 0);
 
-	if (fd == -ESTALE)
+	if (fd == -ESTALE || fd == -ENOENT || fd == -ENOTDIR)
 		return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
 			       "cannot unmount '%s': another mount hides it", m->target);
 	return fd < 0 ? shost_fail(err, fd, "cannot unmount '%s'", m->target) : 0;
