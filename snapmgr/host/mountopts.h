@@ -7,7 +7,6 @@
 
 struct shost_mount {
 	struct shost_mountinfo info; /* points into the text of struct shost_mounts */
-	unsigned int depth;	     /* mounts above it */
 	bool mounted;
 };
 

@@ -113,7 +113,7 @@ void shost_thaw(struct shost_freeze *freeze); /* FITHAW, close, free; repeatable
 
 /* Mounts taken away to be put back. Zeroed: none. */
 struct shost_mounts {
-	struct shost_mount *v; /* shallowest first */
+	struct shost_mount *v; /* what carries another comes before it */
 	size_t n;
 	dev_t devno;
 	char *text;	   /* what they point into */

@@ -26,28 +26,32 @@ static const struct shost_mountinfo *by_id(const struct shost_mounttab *tab, int
 	return NULL;
 }
 
-static unsigned int depth_of(const struct shost_mounttab *tab, const struct shost_mountinfo *m)
+static bool carries(const struct shost_mounttab *tab, const struct shost_mountinfo *below,
+		    const struct shost_mountinfo *m)
 {
-	unsigned int depth = 0;
-
-	while (depth < tab->n && (m = by_id(tab, m->parent)))
-		depth++;
-	return depth;
+	for (size_t steps = 0; m && steps < tab->n; steps++) {
+		if (m->parent == below->id)
+			return true;
+		m = by_id(tab, m->parent);
+	}
+	return false;
 }
 
-/* Keeps the list sorted by depth, and mounts of one depth in the kernel's order. */
-static int insert(struct shost_mounts *mounts, const struct shost_mountinfo *m, unsigned int depth)
+/* In the kernel's order; but one that was moved may stand behind what is mounted on it. */
+static int insert(const struct shost_mounttab *tab, struct shost_mounts *mounts,
+		  const struct shost_mountinfo *m)
 {
 	struct shost_mount *more = realloc(mounts->v, (mounts->n + 1) * sizeof(*more));
-	size_t i = mounts->n;
+	size_t at = 0;
 
 	if (!more)
 		return -ENOMEM;
 	mounts->v = more;
-	for (; i > 0 && more[i - 1].depth > depth; i--)
+	while (at < mounts->n && !carries(tab, m, &more[at].info))
+		at++;
+	for (size_t i = mounts->n++; i > at; i--)
 		more[i] = more[i - 1];
-	more[i] = (struct shost_mount){ .info = *m, .depth = depth, .mounted = true };
-	mounts->n++;
+	more[at] = (struct shost_mount){ .info = *m, .mounted = true };
 	return 0;
 }
 
@@ -58,7 +62,7 @@ static int collect(const struct shost_fsdev *dev, const struct shost_mounttab *t
 
 	for (size_t i = 0; r == 0 && i < tab->n; i++)
 		if (shost_fsdev_use(dev, &tab->v[i], 0) == SHOST_USE_DATA)
-			r = insert(mounts, &tab->v[i], depth_of(tab, &tab->v[i]));
+			r = insert(tab, mounts, &tab->v[i]);
 	return r;
 }
 
