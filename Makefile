@@ -97,7 +97,7 @@ tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(B)/tests/lib.sh $(BENCHES
 
 # The fakes that a unit test is linked with, before the library: one line for each that has some.
 $(filter $(B)/tests/unit/vfs_test $(B)/tests/unit/catalogue_%,$(UNIT_TESTS)): $(B)/tests/unit/catalogue_rig.o
-$(B)/tests/guest/dm/switch_test: $(B)/tests/guest/dm/rig.o
+$(addprefix $(B)/tests/guest/dm/,switch_test udev_test): $(B)/tests/guest/dm/rig.o
 
 CLI_PARTS = $(addprefix $(B)/snapmgr/cli/, \
 	args.o json.o object.o pack.o table.o text.o tree.o)

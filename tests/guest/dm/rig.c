@@ -40,8 +40,32 @@ struct sdm_device rig_device(const char *name, enum sdm_audience audience)
 	struct sdm_device dev = { .audience = audience };
 
 	(void)snprintf(dev.name, sizeof(dev.name), "snapmgr-rig-%s", name);
-	(void)snprintf(dev.uuid, sizeof(dev.uuid), "SNAPMGR-rig-%s", name);
+	(void)snprintf(dev.uuid, sizeof(dev.uuid), "SNAPMGR-00000000-0000-4000-8000-%012x%s%s",
+		       sm_crc32c(0, name, strlen(name)), audience == SDM_INTERNAL ? "-" : "",
+		       audience == SDM_INTERNAL ? name : "");
+	if (audience != SDM_INTERNAL)
+		(void)snprintf(dev.link, sizeof(dev.link), "rig/%s", name);
 	return dev;
+}
+
+void rig_reexec_without_udev(void)
+{
+	char words[4096] = "", *argv[32];
+	size_t n = 0, len;
+	FILE *f;
+
+	if (getenv("DM_DISABLE_UDEV"))
+		return;
+	f = fopen("/proc/self/cmdline", "re");
+	ATF_REQUIRE(f != NULL);
+	len = fread(words, 1, sizeof(words) - 1, f);
+	(void)fclose(f);
+	for (char *p = words; p < words + len && n + 1 < SM_ARRAY(argv); p += strlen(p) + 1)
+		argv[n++] = p;
+	argv[n] = NULL;
+	(void)setenv("DM_DISABLE_UDEV", "1", 1);
+	(void)execv("/proc/self/exe", argv);
+	atf_tc_fail("cannot start again: %s", strerror(errno));
 }
 
 static int collect(const char *name, const char *uuid, uint32_t major, uint32_t minor, void *data)

@@ -18,6 +18,8 @@ struct rig {
 	uint64_t data_sectors;
 };
 
+/* rig_reexec_without_udev() - the first thing in a test that is for a machine without a udevd. */
+void rig_reexec_without_udev(void);
 /* rig_up() - what an earlier test left is removed first. */
 void rig_up(struct rig *rig, uint64_t data_mib);
 void rig_down(struct rig *rig);
