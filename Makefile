@@ -105,7 +105,8 @@ $(filter $(B)/tests/unit/cli_%,$(UNIT_TESTS)): $(CLI_PARTS)
 
 $(filter $(B)/tests/guest/shost/%,$(GUEST_C_TESTS)): $(B)/tests/guest/shost/lab.o
 
-$(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/crash/%,$(GUEST_C_TESTS)): \
+$(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/crash/% \
+	$(B)/tests/guest/volume/%,$(GUEST_C_TESTS)): \
 	$(B)/tests/guest/pool_lab.o
 
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
