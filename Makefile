@@ -31,12 +31,13 @@ CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	rundir.c schema.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
 	undo_rows.c vfs.c vfs_shm.c volume_rows.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
-	names.c regions.c registry.c thin.c thin_pool.c thin_switch.c thin_volume.c)
+	names.c regions.c registry.c thin.c thin_meta.c thin_pool.c thin_switch.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
 	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
-	garbage.c handle.c head.c layout.c list.c members.c names.c object.c operation.c pool.c \
+	garbage.c handle.c head.c layout.c list.c members.c members_use.c names.c object.c operation.c \
+	pool.c \
 	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_start.c \
-	pool_state.c property.c recover.c rename.c resize.c revert.c snapshot.c space.c \
+	pool_state.c pool_stop.c property.c recover.c rename.c resize.c revert.c snapshot.c space.c \
 	strategy.c undo.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \
 	args.c cmd_delete.c cmd_list.c cmd_pool.c cmd_property.c cmd_recover.c cmd_revert.c cmd_snapshot.c \

@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define ALIGN_BYTES 4096u
@@ -19,6 +21,8 @@ static int io_error(struct snapmgr_err *err, const char *act, const char *path)
 
 	if (e == EACCES || e == EPERM)
 		return sm_fail(err, SNAPMGR_PERMISSION, e, "cannot %s '%s'", act, path);
+	if (e == EBUSY)
+		return sm_fail(err, SNAPMGR_IN_USE, e, "cannot %s '%s', somebody uses it", act, path);
 	return sm_fail(err, SNAPMGR_IO, e, "cannot %s '%s'", act, path);
 }
 
@@ -206,7 +210,7 @@ int ssb_format(const char *path, uint64_t size_bytes, struct snapmgr_err *err)
 
 	if (size_bytes < SSB_HEADER_BYTES + SSB_TAIL_BYTES)
 		return sm_fail(err, SNAPMGR_NO_SPACE, ENOSPC, "'%s' is too small", path);
-	fd = open_direct(path, O_RDWR, err);
+	fd = open_direct(path, O_RDWR | O_EXCL, err); /* not what was mounted a moment ago */
 	if (fd < 0)
 		return fd;
 	r = alloc_buffer(SSB_HEADER_BYTES, &zeroes, err);
@@ -217,6 +221,8 @@ int ssb_format(const char *path, uint64_t size_bytes, struct snapmgr_err *err)
 			     err);
 	if (r == 0)
 		r = flush(fd, path, err);
+	if (r == 0) /* the kernel forgets the partitions that were there; most devices have no such thing */
+		(void)ioctl(fd, BLKRRPART);
 	return r;
 }
 

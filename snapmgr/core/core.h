@@ -71,9 +71,15 @@ static inline void auto_sm_pool_close(struct sm_pool *pool)
 {
 	sm_pool_close(pool);
 }
+/**
+ * sm_pool_open_to_stop() - with its lock, in whatever state it is: half started, or with a catalogue
+ * that cannot be read; ret->cat is NULL then. Return: as sm_pool_open().
+ */
+int sm_pool_open_to_stop(struct snapmgr *sm, const char *pool, struct sm_pool *ret,
+			 struct snapmgr_err *err);
 /* sm_pool_each() - every active pool's UUID as text. */
 int sm_pool_each(int (*visit)(const char *uuid, void *data), void *data, struct snapmgr_err *err);
-/* sm_pool_is_active() - by UUID. */
+/* sm_pool_is_active() - by UUID: whole, that is; its id 0 is mapped last and unmapped first. */
 int sm_pool_is_active(const struct sm_uuid *uuid, bool *ret, struct snapmgr_err *err);
 
 /* ---- members.c: pools on disk ---- */
@@ -84,6 +90,8 @@ struct sm_members {
 	bool *bad_copy;
 	uint64_t *generations;
 	size_t n_missing;
+	char conflict[640]; /* two devices both say that they are one member: nothing may be done; or "" */
+	char hint[512];	    /* what is damaged nearby and may be what is missing; or "" */
 };
 void sm_members_release(struct sm_members *m);
 static inline void auto_sm_members_release(struct sm_members *m)
@@ -94,15 +102,36 @@ typedef int sm_members_fn(struct sm_members *m, void *data);
 /* sm_members_scan() - every pool on this machine's devices, whole or not. */
 int sm_members_scan(sm_members_fn *visit, void *data, struct snapmgr_err *err);
 /**
- * sm_members_find() - one pool by name or UUID
- * Return: 0; -ENOENT (not_found); -EEXIST (exists: two pools of that name; or two members of one
- * UUID); -EUCLEAN (damaged).
+ * sm_members_find() - one pool by name or UUID, by a look at every device
+ * Return: 0; -ENOENT (not_found); -EEXIST (exists: two pools of that name); -EUCLEAN (damaged: no
+ * such pool, but a device that may be of it cannot be read).
  */
 int sm_members_find(const char *pool, struct sm_members *ret, struct snapmgr_err *err);
-/* sm_members_complete() - -ENODEV (not_found) naming the missing member, else 0. */
+/* sm_members_running() - of an active pool: the devices that it runs on; others are looked at only
+ * where one is missing, and a copy of a disk counts for nothing. */
+int sm_members_running(struct sm_pool *pool, struct sm_members *ret, struct snapmgr_err *err);
+/* sm_members_lock() - of an inactive pool, found under its lock. */
+int sm_members_lock(struct snapmgr *sm, const char *pool, struct sm_members *ret, struct slock *lock,
+		    struct snapmgr_err *err);
+
+/* ---- members_use.c ---- */
+
+/* sm_members_complete() - -ENODEV (not_found) naming the missing member, -EEXIST for a conflict. */
 int sm_members_complete(const struct sm_members *m, struct snapmgr_err *err);
-/* sm_members_write() - @m->sb with the next generation to all; member 0 is the commit point. */
-int sm_members_write(struct sm_members *m, struct snapmgr_err *err);
+/**
+ * sm_members_write() - @m->sb with the next generation to all; member 0 is the commit point
+ *
+ * A damaged copy is mended by it, which is told as a warning.
+ */
+int sm_members_write(struct snapmgr *sm, struct sm_members *m, struct snapmgr_err *err);
+/**
+ * sm_members_found() - as sm_members_write(), of devices that were formatted: the pool's birth
+ *
+ * Cut short at any moment, it leaves a pool or devices that read as unformatted: a superblock of the
+ * first generation, SM_BIRTH, counts only where member 0 is there, which never has that one.
+ */
+int sm_members_found(struct sm_members *m, struct snapmgr_err *err);
+#define SM_BIRTH 1u
 int sm_members_layout(const struct sm_members *m, struct sm_layout *ret, struct snapmgr_err *err);
 
 /* ---- layout.c: which part of which device becomes what ---- */
@@ -338,11 +367,29 @@ int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err);
 
 /* ---- pool_start.c ---- */
 
-/* sm_pool_device() - the device with this dm UUID as one of the pool's objects; -ENOENT: it is none. */
-int sm_pool_device(struct sm_pool *pool, const char *dm_uuid, struct sm_vdev *ret);
 /* sm_pool_start() - map everything of a pool whose members are known; the caller has its lock. */
 int sm_pool_start(struct snapmgr *sm, struct sm_members *m, struct slock *lock, const char *rename,
 		  struct snapmgr_err *err);
+/* sm_pool_times() - -ESTALE where thin metadata and catalogue are of different times. */
+int sm_pool_times(const struct sm_pool *pool, uint64_t transaction_id, struct snapmgr_err *err);
+
+/* ---- pool_extend.c ---- */
+
+/* sm_pool_grow() - make the kernel run all that @m has; cheap where it does. */
+int sm_pool_grow(struct sm_pool *pool, const struct sm_members *m, struct snapmgr_err *err);
+
+/* ---- pool_stop.c ---- */
+
+/* sm_pool_device() - the device with this dm UUID as one of the pool's objects; -ENOENT: it is none. */
+int sm_pool_device(struct sm_pool *pool, const char *dm_uuid, struct sm_vdev *ret);
+/**
+ * sm_pool_stop() - unmap everything; nothing where a volume is in use (-EBUSY names it)
+ *
+ * Goes by what the kernel has, so that it also takes down what a dead process half made, and where
+ * there is no catalogue (pool->cat NULL). Closes the catalogue.
+ */
 int sm_pool_stop(struct sm_pool *pool, struct snapmgr_err *err);
+/* sm_pool_sweep() - take down what a pool create left that was killed; under the lock "host". */
+int sm_pool_sweep(struct snapmgr *sm, struct snapmgr_err *err);
 
 #endif

@@ -14,7 +14,7 @@
 struct plan {
 	struct ssb *sb;
 	uint64_t start[SSB_MAX_MEMBERS], end[SSB_MAX_MEMBERS]; /* sectors */
-	uint32_t first; /* members before this one are full already */
+	uint32_t first; /* data members before this one are full already */
 };
 
 static uint64_t sectors(uint64_t bytes)
@@ -27,14 +27,14 @@ static uint64_t round_up(uint64_t n, uint64_t unit)
 	return (n + unit - 1) / unit * unit;
 }
 
-static int add_region(struct ssb *sb, enum ssb_kind kind, uint32_t member, uint64_t start, uint64_t len,
-		      struct snapmgr_err *err)
+static int add_region(struct ssb *sb, enum ssb_kind kind, uint32_t member, uint64_t start,
+		      uint64_t len, struct snapmgr_err *err)
 {
 	struct ssb_region *v;
 
 	if (sb->n_regions == SSB_MAX_REGIONS)
-		return sm_fail(err, SNAPMGR_NO_SPACE, ENOSPC, "pool '%s' has no room for another region",
-			       sb->pool_name);
+		return sm_fail(err, SNAPMGR_NO_SPACE, ENOSPC,
+			       "pool '%s' has no room for another region", sb->pool_name);
 	v = realloc(sb->regions, (sb->n_regions + 1) * sizeof(*v));
 	if (!v)
 		return sm_nomem(err);
@@ -43,34 +43,52 @@ static int add_region(struct ssb *sb, enum ssb_kind kind, uint32_t member, uint6
 	return 0;
 }
 
-static bool takes(const struct plan *p, uint32_t i, enum ssb_role role)
+/* May @kind, with @len sectors, be cut off this member now? */
+static bool fits(const struct plan *p, uint32_t i, enum ssb_role role, uint64_t len)
 {
-	return i >= p->first && p->sb->members[i].role == role;
+	/* What is left of the data's old members is less than a chunk. */
+	return p->sb->members[i].role == role && (role == SSB_ROLE_META || i >= p->first) &&
+	       p->end[i] > p->start[i] && p->end[i] - p->start[i] >= len;
 }
 
-static bool has_meta_members(const struct plan *p)
+static int cut_from(struct plan *p, enum ssb_kind kind, enum ssb_role role, uint64_t len,
+		    struct snapmgr_err *err)
 {
 	for (uint32_t i = 0; i < p->sb->n_members; i++) {
-		if (takes(p, i, SSB_ROLE_META))
+		if (!fits(p, i, role, len))
+			continue;
+		p->start[i] += len;
+		return add_region(p->sb, kind, i, p->start[i] - len, len, err);
+	}
+	return -ENOENT;
+}
+
+static bool has_meta_members(const struct ssb *sb)
+{
+	for (uint32_t i = 0; i < sb->n_members; i++) {
+		if (sb->members[i].role == SSB_ROLE_META)
 			return true;
 	}
 	return false;
 }
 
-/* @bytes of @kind in one piece, from the first member with room. */
+/*
+ * @bytes of @kind in one piece, from the first member with room: of those given with --meta, where
+ * there are any. When such a device is full, an extend goes on on the new devices.
+ */
 static int cut(struct plan *p, enum ssb_kind kind, uint64_t bytes, struct snapmgr_err *err)
 {
-	enum ssb_role role = has_meta_members(p) ? SSB_ROLE_META : SSB_ROLE_DATA;
-	uint64_t len = sectors(bytes);
+	const bool meta = has_meta_members(p->sb);
+	const uint64_t len = sectors(bytes);
+	int r = meta ? cut_from(p, kind, SSB_ROLE_META, len, err) : -ENOENT;
 
-	for (uint32_t i = p->first; i < p->sb->n_members; i++) {
-		if (!takes(p, i, role) || p->end[i] - p->start[i] < len)
-			continue;
-		p->start[i] += len;
-		return add_region(p->sb, kind, i, p->start[i] - len, len, err);
-	}
+	if (r == -ENOENT && (!meta || p->first > 0))
+		r = cut_from(p, kind, SSB_ROLE_DATA, len, err);
+	if (r != -ENOENT)
+		return r;
 	return sm_fail(err, SNAPMGR_NO_SPACE, ENOSPC,
-		       "no device has %" PRIu64 " MiB in one piece for the pool's own use: give larger devices",
+		       "%s %" PRIu64 " MiB in one piece for the pool's own use: give a larger one",
+		       meta ? "the device given with --meta lacks" : "no device has",
 		       bytes / SM_MIB);
 }
 
@@ -85,15 +103,15 @@ static int cut_data(struct plan *p, struct snapmgr_err *err)
 		uint64_t start = round_up(p->start[i], chunk);
 		uint64_t len = start < p->end[i] ? (p->end[i] - start) / chunk * chunk : 0;
 
-		if (!takes(p, i, SSB_ROLE_DATA) || !len)
+		if (p->sb->members[i].role != SSB_ROLE_DATA || !len)
 			continue;
 		sum += len;
 		r = add_region(p->sb, SSB_DATA, i, start, len, err);
 	}
 	if (r == 0 && sum < sectors(DATA_MIN))
 		return sm_fail(err, SNAPMGR_NO_SPACE, ENOSPC,
-			       "the devices are too small: %" PRIu64 " MiB would be left for data, at least %" PRIu64
-			       " are needed",
+			       "the devices are too small: %" PRIu64
+			       " MiB would be left for data, at least %" PRIu64 " are needed",
 			       sum * SM_SECTOR / SM_MIB, (uint64_t)(DATA_MIN / SM_MIB));
 	return r;
 }
@@ -107,6 +125,13 @@ static void plan_init(struct plan *p, struct ssb *sb, uint32_t first)
 
 		p->start[i] = sectors(SSB_HEADER_BYTES);
 		p->end[i] = sectors(end / SM_MIB * SM_MIB);
+	}
+	for (uint32_t i = 0; i < sb->n_regions; i++) {
+		const struct ssb_region *region = &sb->regions[i];
+		uint64_t end = region->start_sectors + region->len_sectors;
+
+		if (p->start[region->member] < end)
+			p->start[region->member] = end;
 	}
 }
 

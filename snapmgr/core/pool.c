@@ -12,12 +12,29 @@ struct seek {
 	struct sdm_info info;
 };
 
-static int catalogue_by_uuid(const struct sm_uuid *uuid, struct sdm_info *ret, struct snapmgr_err *err)
+static int role_by_uuid(const struct sm_uuid *uuid, enum sm_role role, struct sdm_info *ret,
+			struct snapmgr_err *err)
 {
 	struct sm_backend b;
 
 	sm_backend_init(&b, &sm_driver_thin, uuid, "x", 0, 0);
-	return sdm_info_by_uuid(b.roles[SM_ROLE_CATALOGUE].uuid, ret, err);
+	return sdm_info_by_uuid(b.roles[role].uuid, ret, err);
+}
+
+static int catalogue_by_uuid(const struct sm_uuid *uuid, struct sdm_info *ret,
+			     struct snapmgr_err *err)
+{
+	return role_by_uuid(uuid, SM_ROLE_CATALOGUE, ret, err);
+}
+
+int sm_pool_is_active(const struct sm_uuid *uuid, bool *ret, struct snapmgr_err *err)
+{
+	struct sdm_info info;
+	int r = role_by_uuid(uuid, SM_ROLE_ZERO, &info, err);
+
+	if (r == 0)
+		*ret = info.exists;
+	return r;
 }
 
 /* The catalogue that the handle used last, where it is this one and its device still the same. */
@@ -63,8 +80,8 @@ static int open_catalogue(const struct sdm_info *info, bool writable, struct sm_
 	int r;
 
 	if (!sm_role_parse(info->uuid, SM_ROLE_CATALOGUE, &uuid))
-		return sm_fail(err, SNAPMGR_FOREIGN_DEVICE, EINVAL, "device '%s' is not one of snapmgr's",
-			       info->name);
+		return sm_fail(err, SNAPMGR_FOREIGN_DEVICE, EINVAL,
+			       "device '%s' is not one of snapmgr's", info->name);
 	parked = take_parked(pool, &uuid) == 0;
 	r = 0;
 	if (!parked) {
@@ -84,7 +101,8 @@ static int open_catalogue(const struct sdm_info *info, bool writable, struct sm_
 	return r;
 }
 
-static int match_name(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor, void *data)
+static int match_name(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
+		      void *data)
 {
 	struct seek *seek = data;
 	AUTO(sm_pool_close) struct sm_pool pool = { .sm = seek->sm, .lock = SLOCK_NONE };
@@ -126,15 +144,18 @@ static int not_active(const char *pool, struct snapmgr_err *err)
 
 	if (r < 0)
 		return r;
-	return sm_fail(err, SNAPMGR_BAD_STATE, ENODEV, "pool '%s' is not active: 'snapmgr pool %s %s' brings it up",
-		       pool, m.sb.flags & SSB_FLAG_EXPORTED ? "import" : "activate", pool);
+	return sm_fail(err, SNAPMGR_BAD_STATE, ENODEV,
+		       "pool '%s' is not active: 'snapmgr pool %s %s' brings it up", pool,
+		       m.sb.flags & SSB_FLAG_EXPORTED ? "import" : "activate", pool);
 }
 
-static int take_lock(struct snapmgr *sm, const struct sm_uuid *uuid, const char *text, struct slock *ret,
+static int take_lock(struct snapmgr *sm, const struct sm_uuid *uuid, struct slock *ret,
 		     struct snapmgr_err *err)
 {
+	char text[SNAPMGR_UUID_TEXT];
 	int r;
 
+	sm_uuid_text(uuid, text);
 	if (sm->parked_lock.fd < 0 || !sm_uuid_equal(&sm->parked_uuid, uuid))
 		return slock_take(text, sm->opts.wait_ms, ret, err);
 	r = slock_retake(text, sm->opts.wait_ms, &sm->parked_lock, err);
@@ -145,23 +166,35 @@ static int take_lock(struct snapmgr *sm, const struct sm_uuid *uuid, const char 
 	return 0;
 }
 
-static int open_locked(struct snapmgr *sm, struct seek *seek, struct sm_pool *ret, struct snapmgr_err *err)
+/* The pool of a catalogue device, and whether it is up: one half started is not active. */
+static int identify(const struct seek *seek, struct sm_uuid *ret_uuid, bool *ret_active,
+		    struct snapmgr_err *err)
 {
-	char uuid_text[SNAPMGR_UUID_TEXT];
-	struct sm_uuid uuid;
-	int r;
+	if (!sm_role_parse(seek->info.uuid, SM_ROLE_CATALOGUE, ret_uuid))
+		return sm_fail(err, SNAPMGR_FOREIGN_DEVICE, EINVAL,
+			       "device '%s' is not one of snapmgr's", seek->info.name);
+	return sm_pool_is_active(ret_uuid, ret_active, err);
+}
 
-	if (!sm_role_parse(seek->info.uuid, SM_ROLE_CATALOGUE, &uuid))
-		return sm_fail(err, SNAPMGR_FOREIGN_DEVICE, EINVAL, "device '%s' is not one of snapmgr's",
-			       seek->info.name);
-	sm_uuid_text(&uuid, uuid_text);
-	r = take_lock(sm, &uuid, uuid_text, &ret->lock, err);
-	if (r == 0) /* it may be gone, or another device, since we looked */
-		r = catalogue_by_uuid(&uuid, &seek->info, err);
-	if (r == 0 && !seek->info.exists)
-		return not_active(seek->pool, err);
+/* Under the pool's lock: it may be gone, or another device, since we looked. */
+static int lock_it(struct seek *seek, struct sm_pool *ret, struct sm_uuid *ret_uuid,
+		   bool *ret_active, struct snapmgr_err *err)
+{
+	int r = identify(seek, ret_uuid, ret_active, err);
+
 	if (r == 0)
-		r = open_catalogue(&seek->info, true, ret, err);
+		r = take_lock(seek->sm, ret_uuid, &ret->lock, err);
+	if (r == 0)
+		r = catalogue_by_uuid(ret_uuid, &seek->info, err);
+	*ret_active = false;
+	return r == 0 && seek->info.exists ? sm_pool_is_active(ret_uuid, ret_active, err) : r;
+}
+
+/* For writing: what the dead left is finished first. */
+static int open_writable(const struct seek *seek, struct sm_pool *ret, struct snapmgr_err *err)
+{
+	int r = open_catalogue(&seek->info, true, ret, err);
+
 	if (r == 0)
 		r = sm_recover_pending(ret, err);
 	if (r == 0 && ret->lock.abandoned)
@@ -169,6 +202,28 @@ static int open_locked(struct snapmgr *sm, struct seek *seek, struct sm_pool *re
 	if (r == 0)
 		ret->lock.abandoned = false;
 	return r == 0 ? scat_begin(ret->cat, err) : r;
+}
+
+static int open_locked(struct seek *seek, struct sm_pool *ret, struct snapmgr_err *err)
+{
+	struct sm_uuid uuid;
+	bool active;
+	int r = lock_it(seek, ret, &uuid, &active, err);
+
+	if (r == 0 && !active)
+		return not_active(seek->pool, err);
+	return r < 0 ? r : open_writable(seek, ret, err);
+}
+
+static int open_unlocked(struct seek *seek, struct sm_pool *ret, struct snapmgr_err *err)
+{
+	struct sm_uuid uuid;
+	bool active;
+	int r = identify(seek, &uuid, &active, err);
+
+	if (r == 0 && !active)
+		return not_active(seek->pool, err);
+	return r < 0 ? r : open_catalogue(&seek->info, false, ret, err);
 }
 
 int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_pool *ret,
@@ -184,9 +239,40 @@ int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_
 		return r;
 	if (!seek.info.exists)
 		return not_active(pool, err);
-	r = writable ? open_locked(sm, &seek, &p, err) : open_catalogue(&seek.info, false, &p, err);
+	r = writable ? open_locked(&seek, &p, err) : open_unlocked(&seek, &p, err);
 	if (r < 0)
 		return r;
+	*ret = p;
+	p = (struct sm_pool){ .lock = SLOCK_NONE };
+	return 0;
+}
+
+int sm_pool_open_to_stop(struct snapmgr *sm, const char *pool, struct sm_pool *ret,
+			 struct snapmgr_err *err)
+{
+	AUTO(sm_pool_close) struct sm_pool p = { .sm = sm, .lock = SLOCK_NONE };
+	struct seek seek = { .sm = sm, .pool = pool };
+	struct snapmgr_err why;
+	struct sm_uuid uuid;
+	bool active;
+	int r = sdm_init(err);
+
+	if (r == 0)
+		r = seek_active(&seek, err);
+	if (r == 0 && seek.info.exists)
+		r = lock_it(&seek, &p, &uuid, &active, err);
+	if (r == 0 && !seek.info.exists)
+		r = not_active(pool, err);
+	if (r < 0)
+		return r;
+	r = active ? open_writable(&seek, &p, &why) : -ENODEV;
+	if (r < 0 && active)
+		sm_warn(sm, "%s", why.message);
+	if (r < 0) { /* what is mapped says enough */
+		scat_close(p.cat);
+		p.cat = NULL;
+		sm_backend_init(&p.b, &sm_driver_thin, &uuid, "", 0, 0);
+	}
 	*ret = p;
 	p = (struct sm_pool){ .lock = SLOCK_NONE };
 	return 0;
@@ -234,8 +320,8 @@ struct each {
 	void *data;
 };
 
-static int visit_catalogue(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
-			   void *data)
+static int visit_active(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
+			void *data)
 {
 	struct each *each = data;
 	char text[SNAPMGR_UUID_TEXT];
@@ -244,7 +330,7 @@ static int visit_catalogue(const char *name, const char *dm_uuid, uint32_t major
 	(void)name;
 	(void)major;
 	(void)minor;
-	if (!sm_role_parse(dm_uuid, SM_ROLE_CATALOGUE, &uuid))
+	if (!sm_role_parse(dm_uuid, SM_ROLE_ZERO, &uuid))
 		return 0;
 	sm_uuid_text(&uuid, text);
 	return each->visit(text, each->data);
@@ -255,15 +341,5 @@ int sm_pool_each(int (*visit)(const char *uuid, void *data), void *data, struct 
 	struct each each = { visit, data };
 	int r = sdm_init(err);
 
-	return r < 0 ? r : sdm_list(SM_DM_UUID, visit_catalogue, &each, err);
-}
-
-int sm_pool_is_active(const struct sm_uuid *uuid, bool *ret, struct snapmgr_err *err)
-{
-	struct sdm_info info;
-	int r = catalogue_by_uuid(uuid, &info, err);
-
-	if (r == 0)
-		*ret = info.exists;
-	return r;
+	return r < 0 ? r : sdm_list(SM_DM_UUID, visit_active, &each, err);
 }

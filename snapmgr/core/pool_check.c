@@ -13,12 +13,14 @@ struct check {
 	const struct snapmgr_pool_check_opts *opts;
 	struct sm_members m;
 	struct sm_pool pool;
-	unsigned int left; /* problems that were not repaired */
+	bool active, damaged;
+	unsigned int left;	  /* problems that were not repaired */
 	uint8_t *named, *present; /* a bit an id */
 	struct snapmgr_err *err;
 };
 
-static int find(struct check *c, bool repaired, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int find(struct check *c, bool repaired, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 static int find(struct check *c, bool repaired, const char *fmt, ...)
 {
 	char text[SNAPMGR_MESSAGE_MAX];
@@ -51,14 +53,21 @@ static int check_superblocks(struct check *c)
 	for (uint32_t i = 0; i < c->m.sb.n_members && r == 0; i++) {
 		bool old = c->m.generations[i] != c->m.sb.generation;
 
-		if (!c->m.paths[i][0] || (!c->m.bad_copy[i] && !old))
-			continue;
-		rewrite = true;
-		r = find(c, c->opts->repair, "superblock of '%s': %s", c->m.paths[i],
-			 c->m.bad_copy[i] ? "one of its two copies is damaged" : "older than that of the first member");
+		rewrite |= c->m.bad_copy[i] || old;
+		if (c->m.bad_copy[i])
+			r = find(c, c->opts->repair,
+				 "superblock of '%s': one of its two copies is damaged%s",
+				 c->m.paths[i],
+				 c->opts->repair ? "; rewritten from the good one" : "");
+		else if (old)
+			r = find(
+				c, c->opts->repair,
+				"superblock of '%s': of another time than that of the first member%s",
+				c->m.paths[i], c->opts->repair ? "; rewritten from that one" : "");
+		c->m.bad_copy[i] &= !c->opts->repair; /* told already */
 	}
 	if (r == 0 && rewrite && c->opts->repair)
-		r = sm_members_write(&c->m, c->err);
+		r = sm_members_write(c->sm, &c->m, c->err);
 	return r;
 }
 
@@ -83,9 +92,11 @@ static int name_volume(const struct scat_volume *v, void *data)
 	int r = name_id(c, v->c.thin, v->c.name);
 
 	sm_volume_device(&c->pool, v, &dev);
-	if (r == 0 && sdm_thin_live_id(dev.dm.name, &live, &sectors, NULL) == 0 && live != v->c.thin)
-		r = find(c, false, "volume '%s' runs on id %u, the catalogue says %u: 'snapmgr recover'", v->c.name,
-			 live, v->c.thin);
+	if (r == 0 && c->active && sdm_thin_live_id(dev.dm.name, &live, &sectors, NULL) == 0 &&
+	    live != v->c.thin)
+		r = find(c, false,
+			 "volume '%s' runs on id %u, the catalogue says %u: 'snapmgr recover'",
+			 v->c.name, live, v->c.thin);
 	return r;
 }
 
@@ -99,11 +110,13 @@ static int name_undo(const struct scat_undo *u, void *data)
 	return name_id(data, u->thin, "an undo point");
 }
 
+/* Whether the kernel has it still is all the same. */
 static int name_garbage(uint32_t thin, void *data)
 {
 	struct check *c = data;
 
-	set_bit(c->named, thin % MAX_ID);
+	if (bit(c->present, thin % MAX_ID))
+		set_bit(c->named, thin % MAX_ID);
 	return 0;
 }
 
@@ -118,11 +131,27 @@ static int see_id(uint32_t id, uint64_t mapped, uint64_t exclusive, void *data)
 	return 0;
 }
 
+/* In the reserved window: made by somebody who was killed before the commit. Activation drops it. */
+static bool is_reserved(const struct check *c, uint32_t id)
+{
+	return id >= c->pool.row.next_thin && id < c->pool.row.reserved_thin;
+}
+
 static int orphan(struct check *c, uint32_t id)
 {
-	int r = c->opts->repair ? c->pool.b.driver->drop(&c->pool.b, id, c->err) : 0;
+	const bool repair = c->opts->repair && c->active;
+	int r = 0;
 
-	return r < 0 ? r : find(c, c->opts->repair, "id %u is in the pool and nothing names it", id);
+	if (is_reserved(c, id) && !repair)
+		return 0;
+	if (repair)
+		r = c->pool.b.driver->drop(&c->pool.b, id, c->err);
+	if (r < 0)
+		return r;
+	return find(c, repair, "id %u is in the pool and nothing names it%s", id,
+		    repair	    ? "; deleted" :
+		    c->opts->repair ? ": activate the pool, and repair again" :
+				      "");
 }
 
 static int compare(struct check *c)
@@ -135,32 +164,28 @@ static int compare(struct check *c)
 		if (bit(c->present, id) && !bit(c->named, id))
 			r = orphan(c, id);
 		else if (!bit(c->present, id) && bit(c->named, id))
-			r = find(c, false, "id %u is named by the catalogue and not in the pool", id);
+			r = find(c, false, "id %u is named by the catalogue and not in the pool",
+				 id);
 	}
 	return r;
 }
 
-static int drop_missing_garbage(struct check *c)
-{
-	int r = sm_garbage_drop(&c->pool, c->err);
-
-	return r < 0 ? r : 0;
-}
-
 static int check_ids(struct check *c)
 {
-	int r = drop_missing_garbage(c); /* else each would be there, or not, by right */
+	int r = 0;
 
-	if (r == 0)
+	if (c->opts->repair && c->active)
+		r = sm_garbage_drop(&c->pool, c->err);
+	if (r >= 0)
 		r = scat_volume_each(c->pool.cat, name_volume, c, c->err);
 	if (r == 0)
 		r = scat_snapshot_each(c->pool.cat, -1, name_snapshot, c, c->err);
 	if (r == 0)
 		r = scat_undo_each(c->pool.cat, -1, name_undo, c, c->err);
 	if (r == 0)
-		r = scat_garbage_each(c->pool.cat, name_garbage, c, c->err);
+		r = c->pool.b.driver->ids(&c->pool.b, c->active, see_id, c, c->err);
 	if (r == 0)
-		r = c->pool.b.driver->ids(&c->pool.b, see_id, c, c->err);
+		r = scat_garbage_each(c->pool.cat, name_garbage, c, c->err);
 	return r == 0 ? compare(c) : r;
 }
 
@@ -171,37 +196,88 @@ static int catalogue_finding(const char *line, void *data)
 	return find(data, false, "catalogue: %s", line);
 }
 
-static int check_times(struct check *c)
+static int metadata_finding(const char *line, bool repaired, void *data)
 {
-	struct sm_space space;
-	int r = c->pool.b.driver->space(&c->pool.b, true, &space, c->err);
+	struct check *c = data;
 
-	if (r < 0)
-		return r;
-	if (space.transaction_id != c->pool.row.transaction_id &&
-	    space.transaction_id != c->pool.row.next_transaction_id)
-		r = find(c, false, "the metadata is of transaction %llu, the catalogue of %llu",
-			 (unsigned long long)space.transaction_id,
-			 (unsigned long long)c->pool.row.transaction_id);
-	if (r == 0 && (space.needs_check || space.fail))
-		r = find(c, false, "the kernel found the metadata damaged");
-	return r;
+	c->damaged = true; /* so that it is not read for anything else */
+	return find(data, repaired, "metadata: %s", line);
+}
+
+static int check_times(struct check *c, const struct sm_space *space)
+{
+	struct snapmgr_err why;
+
+	return sm_pool_times(&c->pool, space->transaction_id, &why) < 0 ?
+		       find(c, false, "%s", why.message) :
+		       0;
+}
+
+/* The kernel runs less than the superblocks say: an extend that was killed after its commit. */
+static int check_size(struct check *c, const struct sm_space *space)
+{
+	const bool repair = c->opts->repair;
+	int r;
+
+	if (space->data_bytes >= ssb_kind_sectors(&c->m.sb, SSB_DATA) * SM_SECTOR)
+		return 0;
+	r = repair ? sm_pool_grow(&c->pool, &c->m, c->err) : 0;
+	return r < 0 ? r :
+		       find(c, repair,
+			    "the pool was extended, but does not use its new devices yet%s",
+			    repair ? "; it does now" : "");
 }
 
 static int check_active(struct check *c)
 {
-	char uuid[SNAPMGR_UUID_TEXT];
-	int r;
+	struct sm_space space;
+	bool frozen;
+	int r = scat_check(c->pool.cat, catalogue_finding, c, c->err);
 
-	sm_uuid_text(&c->m.sb.pool_uuid, uuid);
-	r = sm_pool_open(c->sm, uuid, true, &c->pool, c->err);
 	if (r == 0)
-		r = scat_check(c->pool.cat, catalogue_finding, c, c->err);
+		r = c->pool.b.driver->space(&c->pool.b, true, &space, c->err);
+	if (r < 0)
+		return r;
+	frozen = space.fail || space.needs_check || space.read_only;
+	if (frozen) /* it takes no message, so that nobody can look into it while it runs */
+		r = find(
+			c, false,
+			"the kernel has made the pool read-only, since its metadata needs a check: 'snapmgr pool "
+			"deactivate %s', then 'snapmgr pool check %s --repair'",
+			c->pool.row.name, c->pool.row.name);
+	if (r == 0 && !space.fail)
+		r = check_times(c, &space);
+	if (r == 0 && !frozen)
+		r = check_size(c, &space);
+	if (r == 0 && !frozen)
+		r = c->pool.b.driver->verify(&c->pool.b, true, metadata_finding, c, c->err);
+	return r == 0 && !frozen && !c->damaged ? check_ids(c) : r;
+}
+
+/* Good metadata that the kernel refuses since it once could not write it. */
+static int absolve(struct check *c)
+{
+	const bool repair = c->opts->repair;
+	int r = repair ? c->pool.b.driver->absolve(&c->pool.b, c->err) : 0;
+
+	return r < 0 ? r :
+		       find(c, repair, "metadata: it needed a check, and is whole%s",
+			    repair ? "; the pool can be used again" :
+				     ": --repair lets the pool be used again");
+}
+
+static int check_inactive_metadata(struct check *c)
+{
+	struct sm_space space;
+	int r = c->pool.b.driver->peek(&c->pool.b, &space, c->err);
+
 	if (r == 0)
-		r = check_times(c);
+		r = check_times(c, &space);
 	if (r == 0)
-		r = c->pool.b.driver->verify(&c->pool.b, true, c->opts->report, c->opts->data, c->err);
-	return r == 0 ? check_ids(c) : r;
+		r = c->pool.b.driver->verify(&c->pool.b, false, metadata_finding, c, c->err);
+	if (r == 0 && space.needs_check && !c->damaged)
+		r = absolve(c);
+	return r == 0 && !c->damaged ? check_ids(c) : r;
 }
 
 static int open_inactive(struct check *c, const struct sm_layout *layout)
@@ -218,10 +294,10 @@ static int open_inactive(struct check *c, const struct sm_layout *layout)
 	sm_node_path(&info, c->pool.node, sizeof(c->pool.node));
 	r = scat_open(c->pool.node, &c->pool.b.uuid, true, &c->pool.cat, c->err);
 	if (r == 0)
-		r = scat_check(c->pool.cat, catalogue_finding, c, c->err);
+		r = scat_pool_get(c->pool.cat, &c->pool.row, c->err);
 	if (r == 0)
-		r = c->pool.b.driver->verify(&c->pool.b, false, c->opts->report, c->opts->data, c->err);
-	return r;
+		r = scat_check(c->pool.cat, catalogue_finding, c, c->err);
+	return r == 0 ? check_inactive_metadata(c) : r;
 }
 
 /* Only catalogue and metadata are mapped for it, and unmapped again. */
@@ -229,47 +305,72 @@ static int check_inactive(struct check *c)
 {
 	AUTO(sm_layout_release) struct sm_layout layout = { 0 };
 	const struct sm_driver *driver;
-	char uuid[SNAPMGR_UUID_TEXT];
-	int r = sm_members_complete(&c->m, c->err);
+	int r = sm_driver_find(c->m.sb.driver, &driver, c->err);
 
-	sm_uuid_text(&c->m.sb.pool_uuid, uuid);
-	if (r == 0)
-		r = sm_driver_find(c->m.sb.driver, &driver, c->err);
 	if (r == 0)
 		r = sm_members_layout(&c->m, &layout, c->err);
-	if (r == 0)
-		r = slock_take(uuid, c->sm->opts.wait_ms, &c->pool.lock, c->err);
 	if (r < 0)
 		return r;
-	sm_backend_init(&c->pool.b, driver, &c->m.sb.pool_uuid, c->m.sb.pool_name, c->m.sb.chunk_sectors,
-			c->m.sb.block_bytes);
-	r = open_inactive(c, &layout);
-	scat_close(c->pool.cat);
-	c->pool.cat = NULL;
-	(void)sm_region_unmap(&c->pool.b, SM_ROLE_META, NULL);
-	(void)sm_region_unmap(&c->pool.b, SM_ROLE_CATALOGUE, NULL);
+	sm_backend_init(&c->pool.b, driver, &c->m.sb.pool_uuid, c->m.sb.pool_name,
+			c->m.sb.chunk_sectors, c->m.sb.block_bytes);
+	r = sm_pool_stop(&c->pool, c->err); /* what somebody left who was killed half way */
+	if (r == 0)
+		r = open_inactive(c, &layout);
+	(void)sm_pool_stop(&c->pool, NULL);
+	return r;
+}
+
+/* Another host is at work on it: what is read here would be a mixture. */
+static int refuse_foreign(const struct ssb *sb, struct snapmgr_err *err)
+{
+	struct sm_uuid id;
+	char host[65];
+
+	shost_machine(&id, host);
+	if (!(sb->flags & SSB_FLAG_ACTIVE) || sm_uuid_equal(&sb->host_id, &id))
+		return 0;
+	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "host '%s' has pool '%s' active: check it there",
+		       sb->host, sb->pool_name);
+}
+
+static int open_any(struct check *c, const char *name)
+{
+	struct snapmgr_err why;
+	int r = sm_pool_open(c->sm, name, true, &c->pool, &why);
+
+	c->active = r == 0;
+	if (r == 0)
+		return sm_members_running(&c->pool, &c->m, c->err);
+	if (r == -ENODEV && why.code == SNAPMGR_BAD_STATE) {
+		c->pool = (struct sm_pool){ .sm = c->sm, .lock = SLOCK_NONE };
+		r = sm_members_lock(c->sm, name, &c->m, &c->pool.lock, c->err);
+		return r == 0 ? refuse_foreign(&c->m.sb, c->err) : r;
+	}
+	if (c->err)
+		*c->err = why;
 	return r;
 }
 
 static int run(struct check *c, const char *name)
 {
-	bool active;
-	int r = sm_members_find(name, &c->m, c->err);
+	int r = open_any(c, name);
 
 	if (r == 0)
-		r = sm_pool_is_active(&c->m.sb.pool_uuid, &active, c->err);
+		r = sm_members_complete(&c->m, c->err);
 	if (r == 0)
 		r = check_superblocks(c);
 	if (r < 0)
 		return r;
-	return active ? check_active(c) : check_inactive(c);
+	return c->active ? check_active(c) : check_inactive(c);
 }
 
-int snapmgr_pool_check(struct snapmgr *sm, const char *name, const struct snapmgr_pool_check_opts *opts,
-		       struct snapmgr_err *err)
+int snapmgr_pool_check(struct snapmgr *sm, const char *name,
+		       const struct snapmgr_pool_check_opts *opts, struct snapmgr_err *err)
 {
 	SM_OPTS(struct snapmgr_pool_check_opts, o, opts);
-	struct check c = { .sm = sm, .opts = &o, .pool = { .sm = sm, .lock = SLOCK_NONE }, .err = err };
+	struct check c = {
+		.sm = sm, .opts = &o, .pool = { .sm = sm, .lock = SLOCK_NONE }, .err = err
+	};
 	int r = sdm_init(err);
 
 	c.named = calloc(MAX_ID / 8, 1);
@@ -277,8 +378,8 @@ int snapmgr_pool_check(struct snapmgr *sm, const char *name, const struct snapmg
 	if (r == 0)
 		r = c.named && c.present ? run(&c, name) : sm_nomem(err);
 	if (r == 0 && c.left)
-		r = sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN, "pool '%s' has %u problem%s", name, c.left,
-			    c.left == 1 ? "" : "s");
+		r = sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN, "pool '%s' has %u problem%s", name,
+			    c.left, c.left == 1 ? "" : "s");
 	sm_pool_close(&c.pool);
 	sm_members_release(&c.m);
 	free(c.named);

@@ -16,7 +16,8 @@ static int refuse_name(struct sm_members *m, void *data)
 
 	if (strcmp(m->sb.pool_name, wanted->name) != 0)
 		return 0;
-	return sm_fail(wanted->err, SNAPMGR_EXISTS, EEXIST, "there is a pool '%s' already, on '%s'", wanted->name,
+	return sm_fail(wanted->err, SNAPMGR_EXISTS, EEXIST, "there is a pool '%s' already, on '%s'",
+		       wanted->name,
 		       m->paths[0][0] ? m->paths[0] : "devices that are not all here");
 }
 
@@ -25,11 +26,12 @@ static int check_chunk(uint64_t bytes, struct snapmgr_err *err)
 	if (bytes == 0 || (bytes % (64 * SM_KIB) == 0 && bytes <= SM_GIB))
 		return 0;
 	return sm_fail(err, SNAPMGR_USAGE, EINVAL,
-		       "chunk size %llu is not a multiple of 64K between 64K and 1G", (unsigned long long)bytes);
+		       "chunk size %llu is not a multiple of 64K between 64K and 1G",
+		       (unsigned long long)bytes);
 }
 
-static int add_member(struct sm_members *m, const char *path, bool force, enum ssb_role role, dev_t *devnos,
-		      struct snapmgr_err *err)
+static int add_member(struct sm_members *m, const char *path, bool force, enum ssb_role role,
+		      dev_t *devnos, struct snapmgr_err *err)
 {
 	struct ssb_member *member = &m->sb.members[m->sb.n_members];
 	struct shost_device dev;
@@ -39,7 +41,8 @@ static int add_member(struct sm_members *m, const char *path, bool force, enum s
 		return r;
 	for (uint32_t i = 0; i < m->sb.n_members; i++) {
 		if (devnos[i] == dev.devno)
-			return sm_fail(err, SNAPMGR_USAGE, EINVAL, "device '%s' is given twice", dev.path);
+			return sm_fail(err, SNAPMGR_USAGE, EINVAL, "device '%s' is given twice",
+				       dev.path);
 	}
 	devnos[m->sb.n_members] = dev.devno;
 	(void)sm_copy_text(m->paths[m->sb.n_members], sizeof(*m->paths), dev.path);
@@ -80,7 +83,8 @@ static int wipe(const struct sm_members *m, struct snapmgr_err *err)
 	return r;
 }
 
-static int format_catalogue(const struct sm_pool *pool, const struct ssb *sb, struct snapmgr_err *err)
+static int format_catalogue(const struct sm_pool *pool, const struct ssb *sb,
+			    struct snapmgr_err *err)
 {
 	struct scat_pool row = {
 		.uuid = sb->pool_uuid,
@@ -117,8 +121,20 @@ static int bring_up(struct sm_pool *pool, struct sm_members *m, struct snapmgr_e
 	if (r == 0)
 		r = driver->pin(&pool->b, true, err);
 	if (r == 0) /* the pool exists from here on */
-		r = sm_members_write(m, err);
+		r = sm_members_found(m, err);
 	return r;
+}
+
+/* A pool of that name that runs although none of its disks can be read any more. */
+static int refuse_device(const struct sm_backend *b, struct snapmgr_err *err)
+{
+	struct sdm_info info;
+	int r = sdm_info(b->roles[SM_ROLE_CATALOGUE].name, &info, err);
+
+	if (r < 0 || !info.exists)
+		return r;
+	return sm_fail(err, SNAPMGR_EXISTS, EEXIST,
+		       "there is a device '%s' already: a pool '%s' is active", info.name, b->name);
 }
 
 static int make(struct snapmgr *sm, const struct sm_driver *driver, struct sm_members *m,
@@ -131,7 +147,9 @@ static int make(struct snapmgr *sm, const struct sm_driver *driver, struct sm_me
 	sm_uuid_text(&m->sb.pool_uuid, uuid);
 	sm_backend_init(&pool.b, driver, &m->sb.pool_uuid, m->sb.pool_name, m->sb.chunk_sectors,
 			m->sb.block_bytes);
-	r = slock_take(uuid, 0, &pool.lock, err);
+	r = refuse_device(&pool.b, err);
+	if (r == 0)
+		r = slock_take(uuid, 0, &pool.lock, err);
 	if (r == 0)
 		r = wipe(m, err);
 	if (r < 0)
@@ -161,8 +179,9 @@ static int describe(struct sm_members *m, const char *name, const struct sm_driv
 	return sm_layout_plan(sb, driver, err);
 }
 
-int snapmgr_pool_create(struct snapmgr *sm, const char *name, const char *const *devices, size_t n_devices,
-			const struct snapmgr_pool_create_opts *opts, struct snapmgr_err *err)
+int snapmgr_pool_create(struct snapmgr *sm, const char *name, const char *const *devices,
+			size_t n_devices, const struct snapmgr_pool_create_opts *opts,
+			struct snapmgr_err *err)
 {
 	SM_OPTS(struct snapmgr_pool_create_opts, o, opts);
 	AUTO(sm_members_release) struct sm_members m = { 0 };
@@ -178,11 +197,14 @@ int snapmgr_pool_create(struct snapmgr *sm, const char *name, const char *const 
 	if (r == 0)
 		r = sm_driver_find(o.driver ? o.driver : "thin", &driver, err);
 	if (r == 0 && (!n_devices || n_devices >= SSB_MAX_MEMBERS))
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "a pool has 1 to %u devices", SSB_MAX_MEMBERS - 1);
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "a pool has 1 to %u devices",
+			       SSB_MAX_MEMBERS - 1);
 	if (r == 0)
 		r = sdm_init(err);
 	if (r == 0) /* one scan of names at a time */
 		r = slock_take("host", sm->opts.wait_ms, &host, err);
+	if (r == 0)
+		r = sm_pool_sweep(sm, err);
 	if (r == 0)
 		r = collect(&m, devices, n_devices, &o, err);
 	if (r == 0)

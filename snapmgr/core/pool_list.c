@@ -2,7 +2,6 @@
 /* snapmgr_pool_list(), snapmgr_pool_show() */
 #include <errno.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
 #include "snapmgr/core/core.h"
 
@@ -23,7 +22,7 @@ static const char *state_of(const struct sm_members *m, bool active)
 	shost_machine(&id, host);
 	if (active)
 		return "active";
-	if (m->n_missing)
+	if (m->n_missing || m->conflict[0])
 		return "incomplete";
 	if (m->sb.flags & SSB_FLAG_EXPORTED)
 		return "exported";
@@ -41,30 +40,31 @@ static const char *mode_of(const struct sm_space *s)
 	return s->out_of_data ? "out_of_data_space" : "rw";
 }
 
-static int fill_active(struct show *show, const char *uuid, struct snapmgr_pool *p)
+/* What cannot be read stays unknown, so that the rest, and other pools, are still seen. */
+static void fill_active(const struct show *show, struct sm_pool *pool, struct snapmgr_pool *p)
 {
-	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
 	struct scat_counts counts;
+	struct snapmgr_err err;
 	struct sm_space space;
-	int r = sm_pool_open(show->sm, uuid, false, &pool, show->err);
+	int r = pool->b.driver->space(&pool->b, false, &space, &err);
 
-	if (r == 0)
-		r = pool.b.driver->space(&pool.b, false, &space, show->err);
-	if (r == 0)
-		r = scat_counts(pool.cat, &counts, show->err);
-	if (r < 0)
-		return r;
-	(void)sm_copy_text(p->mode, sizeof(p->mode), mode_of(&space));
-	p->size_bytes = space.data_bytes;
-	p->used_bytes = space.data_used_bytes;
-	p->meta_bytes = space.meta_bytes;
-	p->meta_used_bytes = space.meta_used_bytes;
-	p->transaction_id = space.transaction_id;
+	if (r == 0) {
+		(void)sm_copy_text(p->mode, sizeof(p->mode), mode_of(&space));
+		p->size_bytes = space.data_bytes;
+		p->used_bytes = space.data_used_bytes;
+		p->meta_bytes = space.meta_bytes;
+		p->meta_used_bytes = space.meta_used_bytes;
+		p->transaction_id = space.transaction_id;
+		r = scat_counts(pool->cat, &counts, &err);
+	}
+	if (r < 0) {
+		sm_warn(show->sm, "%s", err.message);
+		return;
+	}
 	p->volumes = counts.volumes;
 	p->snapshots = counts.snapshots;
 	p->garbage = counts.garbage;
 	p->virtual_bytes = counts.virtual_bytes;
-	return 0;
 }
 
 static void fill_members(const struct sm_members *m, struct snapmgr_member *v)
@@ -106,34 +106,81 @@ static void fill(const struct sm_members *m, struct snapmgr_pool *p)
 	sm_uuid_text(&sb->pool_uuid, p->uuid);
 }
 
-static int show_members(struct sm_members *m, void *data)
+/* @pool: opened, or NULL where it cannot be. */
+static int show_one(struct show *show, const struct sm_members *m, struct sm_pool *pool,
+		    bool active)
 {
 	AUTO(free) struct snapmgr_member *members = calloc(m->sb.n_members, sizeof(*members));
-	struct show *show = data;
 	struct snapmgr_pool p;
-	bool active;
-	int r;
 
 	if (!members)
 		return sm_nomem(show->err);
 	fill(m, &p);
 	fill_members(m, members);
 	p.members = members;
-	r = sm_pool_is_active(&m->sb.pool_uuid, &active, show->err);
-	if (r == 0 && active)
-		r = fill_active(show, p.uuid, &p);
-	if (r < 0)
-		return r;
+	if (pool)
+		fill_active(show, pool, &p);
+	if (m->conflict[0])
+		sm_warn(show->sm, "%s", m->conflict);
 	(void)sm_copy_text(p.state, sizeof(p.state), state_of(m, active));
 	return show->visit(&p, show->data);
 }
 
-int snapmgr_pool_list(struct snapmgr *sm, snapmgr_pool_fn *visit, void *data, struct snapmgr_err *err)
+static int show_active(struct show *show, const char *name, struct snapmgr_err *err)
+{
+	AUTO(sm_members_release) struct sm_members m = { 0 };
+	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	int r = sm_pool_open(show->sm, name, false, &pool, err);
+
+	if (r == 0)
+		r = sm_members_running(&pool, &m, err);
+	return r == 0 ? show_one(show, &m, &pool, true) : r;
+}
+
+static int show_members(struct sm_members *m, void *data)
+{
+	char uuid[SNAPMGR_UUID_TEXT];
+	struct show *show = data;
+	struct snapmgr_err why;
+	bool active;
+	int r = sm_pool_is_active(&m->sb.pool_uuid, &active, show->err);
+
+	if (r < 0 || !active)
+		return r < 0 ? r : show_one(show, m, NULL, false);
+	sm_uuid_text(&m->sb.pool_uuid, uuid);
+	why.code = SNAPMGR_OK;
+	r = show_active(show, uuid, &why);
+	if (r >= 0 || why.code == SNAPMGR_OK) /* or the visitor's own answer */
+		return r;
+	sm_warn(show->sm, "%s", why.message);
+	return show_one(show, m, NULL, true);
+}
+
+/* Active, but none of its disks is to be seen any more. */
+static int warn_lost(const char *uuid, void *data)
+{
+	AUTO(sm_members_release) struct sm_members m = { 0 };
+	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	const struct show *show = data;
+	struct snapmgr_err why;
+	int r = sm_pool_open(show->sm, uuid, false, &pool, &why);
+
+	if (r == 0)
+		r = sm_members_running(&pool, &m, &why);
+	if (r < 0)
+		sm_warn(show->sm, "%s", why.message);
+	return 0;
+}
+
+int snapmgr_pool_list(struct snapmgr *sm, snapmgr_pool_fn *visit, void *data,
+		      struct snapmgr_err *err)
 {
 	struct show show = { sm, visit, data, err };
 	int r = sdm_init(err);
 
-	return r == 0 ? sm_members_scan(show_members, &show, err) : r;
+	if (r == 0)
+		r = sm_members_scan(show_members, &show, err);
+	return r == 0 ? sm_pool_each(warn_lost, &show, err) : r;
 }
 
 int snapmgr_pool_show(struct snapmgr *sm, const char *pool, snapmgr_pool_fn *visit, void *data,
@@ -141,6 +188,7 @@ int snapmgr_pool_show(struct snapmgr *sm, const char *pool, snapmgr_pool_fn *vis
 {
 	AUTO(sm_members_release) struct sm_members m = { 0 };
 	struct show show = { sm, visit, data, err };
+	struct snapmgr_err why = { .code = SNAPMGR_OK };
 	struct sm_spec spec;
 	int r = sm_spec_parse(pool, &spec, err);
 
@@ -148,7 +196,17 @@ int snapmgr_pool_show(struct snapmgr *sm, const char *pool, snapmgr_pool_fn *vis
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' does not name a pool", pool);
 	if (r == 0)
 		r = sdm_init(err);
-	if (r == 0)
+	if (r < 0)
+		return r;
+	r = show_active(&show, pool, &why);
+	if (r >= 0 || why.code == SNAPMGR_OK)
+		return r;
+	if (r == -ENODEV ||
+	    why.code == SNAPMGR_DAMAGED) { /* inactive, or all that can be said of it */
 		r = sm_members_find(pool, &m, err);
-	return r == 0 ? show_members(&m, &show) : r;
+		return r == 0 ? show_members(&m, &show) : r;
+	}
+	if (err)
+		*err = why;
+	return r;
 }

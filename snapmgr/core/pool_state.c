@@ -17,50 +17,58 @@ static bool is_ours(const struct ssb *sb)
 static int check_owner(const struct ssb *sb, struct snapmgr_err *err)
 {
 	if (sb->flags & SSB_FLAG_EXPORTED)
-		return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "pool '%s' was exported: 'snapmgr pool import %s' takes it",
+		return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY,
+			       "pool '%s' was exported: 'snapmgr pool import %s' takes it",
 			       sb->pool_name, sb->pool_name);
 	if (is_ours(sb))
 		return 0;
-	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "pool '%s' belongs to host '%s': 'snapmgr pool import %s%s' takes it",
-		       sb->pool_name, sb->host, sb->pool_name, sb->flags & SSB_FLAG_ACTIVE ? " --force" : "");
+	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY,
+		       "pool '%s' belongs to host '%s': 'snapmgr pool import %s%s' takes it",
+		       sb->pool_name, sb->host, sb->pool_name,
+		       sb->flags & SSB_FLAG_ACTIVE ? " --force" : "");
 }
 
 static int check_foreign(const struct ssb *sb, bool force, struct snapmgr_err *err)
 {
 	if (force || !(sb->flags & SSB_FLAG_ACTIVE) || is_ours(sb))
 		return 0;
-	return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
-		       "host '%s' has pool '%s' active and did not export it: two hosts at once would destroy it; if that "
-		       "host is down for good, --force takes it",
-		       sb->host, sb->pool_name);
+	return sm_fail(
+		err, SNAPMGR_IN_USE, EBUSY,
+		"host '%s' has pool '%s' active and did not export it: two hosts at once would destroy it; if that "
+		"host is down for good, --force takes it",
+		sb->host, sb->pool_name);
 }
 
-/* The members again, under the pool's lock: they may have changed since the first look. */
-static int find_locked(struct snapmgr *sm, const char *pool, struct sm_members *ret, struct slock *lock,
-		       struct snapmgr_err *err)
+/* An extend that was killed after its commit: the kernel is made to follow the superblocks. */
+static int finish_extend(struct snapmgr *sm, const char *uuid, struct snapmgr_err *err)
 {
-	char uuid[SNAPMGR_UUID_TEXT];
-	int r = sm_members_find(pool, ret, err);
+	AUTO(sm_members_release) struct sm_members m = { 0 };
+	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	int r = sm_pool_open(sm, uuid, true, &pool, err);
 
-	if (r < 0)
-		return r;
-	sm_uuid_text(&ret->sb.pool_uuid, uuid);
-	r = slock_take(uuid, sm->opts.wait_ms, lock, err);
-	if (r < 0)
-		return r;
-	sm_members_release(ret);
-	return sm_members_find(uuid, ret, err);
+	if (r == 0)
+		r = sm_members_running(&pool, &m, err);
+	if (r == 0)
+		r = sm_pool_grow(&pool, &m, err);
+	sm_pool_settle(&pool);
+	return r;
 }
 
 int snapmgr_pool_activate(struct snapmgr *sm, const char *pool, struct snapmgr_err *err)
 {
 	AUTO(sm_members_release) struct sm_members m = { 0 };
 	AUTO(slock_drop) struct slock lock = SLOCK_NONE;
+	struct sm_pool running = { .lock = SLOCK_NONE };
+	char uuid[SNAPMGR_UUID_TEXT];
 	bool active;
-	int r = sdm_init(err);
+	int r = sm_pool_open(sm, pool, false, &running, err);
 
-	if (r == 0)
-		r = find_locked(sm, pool, &m, &lock, err);
+	if (r == 0) {
+		sm_uuid_text(&running.b.uuid, uuid);
+		sm_pool_close(&running);
+		return finish_extend(sm, uuid, err);
+	}
+	r = sm_members_lock(sm, pool, &m, &lock, err);
 	if (r == 0)
 		r = sm_pool_is_active(&m.sb.pool_uuid, &active, err);
 	if (r < 0 || active)
@@ -70,25 +78,31 @@ int snapmgr_pool_activate(struct snapmgr *sm, const char *pool, struct snapmgr_e
 }
 
 /* Take it down; @flags is what its superblocks say afterwards. */
-static int let_go(struct snapmgr *sm, const char *pool_name, uint32_t flags, struct snapmgr_err *err)
+static int let_go(struct snapmgr *sm, const char *pool_name, uint32_t flags,
+		  struct snapmgr_err *err)
 {
 	AUTO(sm_members_release) struct sm_members m = { 0 };
 	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
-	char uuid[SNAPMGR_UUID_TEXT];
-	int r = sm_pool_open(sm, pool_name, true, &pool, err);
+	struct snapmgr_err why;
+	int r = sm_pool_open_to_stop(sm, pool_name, &pool, err);
+	int whole;
 
 	if (r < 0)
 		return r;
-	sm_uuid_text(&pool.b.uuid, uuid);
-	r = sm_members_find(uuid, &m, err);
-	if (r == 0)
-		r = sm_members_complete(&m, err);
-	if (r == 0)
-		r = sm_pool_stop(&pool, err);
-	if (r == 0) {
-		m.sb.flags = flags;
-		r = sm_members_write(&m, err);
+	whole = sm_members_running(&pool, &m, &why);
+	if (whole == 0)
+		whole = sm_members_complete(&m, &why);
+	if (whole < 0 && flags & SSB_FLAG_EXPORTED) {
+		if (err)
+			*err = why;
+		return whole;
 	}
+	r = sm_pool_stop(&pool, err);
+	m.sb.flags = flags;
+	if (r == 0 && whole == 0)
+		r = sm_members_write(sm, &m, err);
+	else if (r == 0)
+		sm_warn(sm, "the pool stays marked as active on this host: %s", why.message);
 	sm_pool_settle(&pool);
 	return r;
 }
@@ -109,7 +123,7 @@ static int export_inactive(struct snapmgr *sm, const char *pool, struct snapmgr_
 {
 	AUTO(sm_members_release) struct sm_members m = { 0 };
 	AUTO(slock_drop) struct slock lock = SLOCK_NONE;
-	int r = find_locked(sm, pool, &m, &lock, err);
+	int r = sm_members_lock(sm, pool, &m, &lock, err);
 
 	if (r < 0 || m.sb.flags & SSB_FLAG_EXPORTED)
 		return r;
@@ -119,7 +133,7 @@ static int export_inactive(struct snapmgr *sm, const char *pool, struct snapmgr_
 	if (r < 0)
 		return r;
 	m.sb.flags = SSB_FLAG_EXPORTED;
-	return sm_members_write(&m, err);
+	return sm_members_write(sm, &m, err);
 }
 
 int snapmgr_pool_export(struct snapmgr *sm, const char *pool, struct snapmgr_err *err)
@@ -144,24 +158,28 @@ static int refuse_name(struct sm_members *m, void *data)
 {
 	const struct taken *taken = data;
 
-	if (strcmp(m->sb.pool_name, taken->name) != 0 || sm_uuid_equal(&m->sb.pool_uuid, taken->but))
+	if (strcmp(m->sb.pool_name, taken->name) != 0 ||
+	    sm_uuid_equal(&m->sb.pool_uuid, taken->but))
 		return 0;
-	return sm_fail(taken->err, SNAPMGR_EXISTS, EEXIST,
-		       "there is another pool '%s' already: import this one by its UUID with --as NAME", taken->name);
+	return sm_fail(
+		taken->err, SNAPMGR_EXISTS, EEXIST,
+		"there is another pool '%s' already: import this one by its UUID with --as NAME",
+		taken->name);
 }
 
 /* Inactive, and ours from now on. */
-static int claim_only(struct sm_members *m, const char *as, struct snapmgr_err *err)
+static int claim_only(struct snapmgr *sm, struct sm_members *m, const char *as,
+		      struct snapmgr_err *err)
 {
 	if (as)
 		(void)sm_copy_text(m->sb.pool_name, sizeof(m->sb.pool_name), as);
 	shost_machine(&m->sb.host_id, m->sb.host);
 	m->sb.flags = 0;
-	return sm_members_write(m, err);
+	return sm_members_write(sm, m, err);
 }
 
-int snapmgr_pool_import(struct snapmgr *sm, const char *pool, const struct snapmgr_pool_import_opts *opts,
-			struct snapmgr_err *err)
+int snapmgr_pool_import(struct snapmgr *sm, const char *pool,
+			const struct snapmgr_pool_import_opts *opts, struct snapmgr_err *err)
 {
 	SM_OPTS(struct snapmgr_pool_import_opts, o, opts);
 	AUTO(sm_members_release) struct sm_members m = { 0 };
@@ -175,13 +193,14 @@ int snapmgr_pool_import(struct snapmgr *sm, const char *pool, const struct snapm
 	if (r == 0)
 		r = slock_take("host", sm->opts.wait_ms, &host, err);
 	if (r == 0)
-		r = find_locked(sm, pool, &m, &lock, err);
+		r = sm_members_lock(sm, pool, &m, &lock, err);
 	if (r == 0)
 		r = sm_pool_is_active(&m.sb.pool_uuid, &active, err);
 	if (r < 0)
 		return r;
 	if (active)
-		return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "pool '%s' is active here already", m.sb.pool_name);
+		return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "pool '%s' is active here already",
+			       m.sb.pool_name);
 	taken.name = o.as ? o.as : m.sb.pool_name;
 	taken.but = &m.sb.pool_uuid;
 	r = sm_members_scan(refuse_name, &taken, err);
@@ -191,5 +210,6 @@ int snapmgr_pool_import(struct snapmgr *sm, const char *pool, const struct snapm
 		r = sm_members_complete(&m, err);
 	if (r < 0)
 		return r;
-	return o.no_activate ? claim_only(&m, o.as, err) : sm_pool_start(sm, &m, &lock, o.as, err);
+	return o.no_activate ? claim_only(sm, &m, o.as, err) :
+			       sm_pool_start(sm, &m, &lock, o.as, err);
 }

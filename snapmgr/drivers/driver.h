@@ -108,7 +108,8 @@ struct sm_driver {
 	/* Zero what the kernel takes for "make it new", on mapped devices. After layout is mapped. */
 	int (*start)(struct sm_backend *b, const struct sm_layout *layout, bool fresh,
 		     struct snapmgr_err *err);
-	/* Make (when @fresh) and map thin id 0, which keeps the pool claimed. */
+	/* Make (when @fresh) and map thin id 0, which keeps the pool claimed. Else it also lets go of
+	 * what a dead process held of the metadata. */
 	int (*pin)(struct sm_backend *b, bool fresh, struct snapmgr_err *err);
 	/* Unmap the pool's own devices but the catalogue's. Repeatable. */
 	int (*stop)(struct sm_backend *b, struct snapmgr_err *err);
@@ -118,12 +119,18 @@ struct sm_driver {
 		     struct snapmgr_err *err);
 	int (*transaction)(const struct sm_backend *b, uint64_t from, uint64_t to,
 			   struct snapmgr_err *err);
-	/* Every id the running pool's metadata holds, from a metadata snapshot. O(mapped) for the bytes. */
-	int (*ids)(const struct sm_backend *b, sm_id_fn *visit, void *data, struct snapmgr_err *err);
-	/* Check the metadata with the tools of its makers; @active: a metadata snapshot of it. Where
-	 * inactive, the metadata's region is mapped, nothing else. */
+	/* What the metadata says of itself where its region is mapped and nothing runs: transaction_id
+	 * and needs_check. -EUCLEAN (damaged): it is none. */
+	int (*peek)(const struct sm_backend *b, struct sm_space *ret, struct snapmgr_err *err);
+	/* Every id the metadata holds; @active: from a metadata snapshot, else as peek. O(mapped) for
+	 * the bytes. */
+	int (*ids)(const struct sm_backend *b, bool active, sm_id_fn *visit, void *data,
+		   struct snapmgr_err *err);
+	/* Check the metadata with the tools of its makers; @active as above. */
 	int (*verify)(const struct sm_backend *b, bool active, snapmgr_report_fn *report, void *data,
 		      struct snapmgr_err *err);
+	/* Where inactive metadata was found good: the kernel need not refuse it any more. */
+	int (*absolve)(const struct sm_backend *b, struct snapmgr_err *err);
 
 	/* An empty volume. -EEXIST: the id is taken. */
 	int (*make)(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
@@ -172,7 +179,8 @@ const struct sm_driver *sm_driver_at(size_t i);
 
 /* ---- regions.c: what every driver on raw devices shares ---- */
 
-/* sm_region_map() - @extents as one linear device in the role, made or (where it runs) reloaded. */
+/* sm_region_map() - @extents as one linear device in the role, made or (where it runs) reloaded.
+ * Goes by the UUID: a device of that name that is another pool's is -EEXIST, and left alone. */
 int sm_region_map(struct sm_backend *b, enum sm_role role, const struct sm_extents *extents,
 		  struct snapmgr_err *err);
 int sm_region_unmap(struct sm_backend *b, enum sm_role role, struct snapmgr_err *err);

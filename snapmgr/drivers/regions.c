@@ -32,15 +32,17 @@ static void linear_targets(const struct sm_extents *extents, struct sdm_target *
 		const struct sm_extent *e = &extents->v[i];
 		struct sdm_target *t = &targets[i];
 
-		*t = (struct sdm_target){ .start_sectors = at, .len_sectors = e->len_sectors, .type = "linear" };
-		(void)snprintf(t->params, sizeof(t->params), "%u:%u %llu", major(e->devno), minor(e->devno),
-			       (unsigned long long)e->start_sectors);
+		*t = (struct sdm_target){ .start_sectors = at,
+					  .len_sectors = e->len_sectors,
+					  .type = "linear" };
+		(void)snprintf(t->params, sizeof(t->params), "%u:%u %llu", major(e->devno),
+			       minor(e->devno), (unsigned long long)e->start_sectors);
 		at += e->len_sectors;
 	}
 }
 
-static int reload(struct sm_backend *b, const struct sdm_device *dm, const struct sdm_target *targets,
-		  size_t n, struct snapmgr_err *err)
+static int reload(struct sm_backend *b, const struct sdm_device *dm,
+		  const struct sdm_target *targets, size_t n, struct snapmgr_err *err)
 {
 	int r = sdm_load(dm, targets, n, err);
 
@@ -58,7 +60,7 @@ int sm_region_map(struct sm_backend *b, enum sm_role role, const struct sm_exten
 	if (!targets)
 		return sm_nomem(err);
 	linear_targets(extents, targets);
-	r = sdm_info(dm->name, &info, err);
+	r = sdm_info_by_uuid(dm->uuid, &info, err); /* another pool's may have that name */
 	if (r == 0 && !b->cookie.made)
 		r = sdm_cookie_make(&b->cookie, err);
 	if (r < 0)
@@ -69,9 +71,16 @@ int sm_region_map(struct sm_backend *b, enum sm_role role, const struct sm_exten
 
 int sm_region_unmap(struct sm_backend *b, enum sm_role role, struct snapmgr_err *err)
 {
-	int r = b->cookie.made ? 0 : sdm_cookie_make(&b->cookie, err);
+	struct sdm_device dm = b->roles[role];
+	struct sdm_info info;
+	int r = sdm_info_by_uuid(dm.uuid, &info, err);
 
-	return r < 0 ? r : sdm_remove(&b->roles[role], &b->cookie, err);
+	if (r < 0 || !info.exists)
+		return r;
+	(void)sm_copy_text(dm.name, sizeof(dm.name), info.name);
+	if (!b->cookie.made)
+		r = sdm_cookie_make(&b->cookie, err);
+	return r < 0 ? r : sdm_remove(&dm, &b->cookie, err);
 }
 
 /* The kernel's own node, which needs no udev; where /dev has none, libdevmapper's. */
@@ -80,7 +89,8 @@ void sm_node_path(const struct sdm_info *info, char *ret, size_t size)
 	struct stat st;
 
 	(void)snprintf(ret, size, "/dev/dm-%u", info->minor);
-	if (stat(ret, &st) < 0 || !S_ISBLK(st.st_mode) || st.st_rdev != makedev(info->major, info->minor))
+	if (stat(ret, &st) < 0 || !S_ISBLK(st.st_mode) ||
+	    st.st_rdev != makedev(info->major, info->minor))
 		(void)snprintf(ret, size, "/dev/mapper/%s", info->name);
 }
 

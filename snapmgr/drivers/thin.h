@@ -16,9 +16,14 @@ int thin_grow(struct sm_backend *b, const struct sm_layout *layout, struct snapm
 int thin_space(const struct sm_backend *b, bool commit_first, struct sm_space *ret,
 	       struct snapmgr_err *err);
 int thin_transaction(const struct sm_backend *b, uint64_t from, uint64_t to, struct snapmgr_err *err);
-int thin_ids(const struct sm_backend *b, sm_id_fn *visit, void *data, struct snapmgr_err *err);
+
+/* thin_meta.c */
+int thin_peek(const struct sm_backend *b, struct sm_space *ret, struct snapmgr_err *err);
+int thin_ids(const struct sm_backend *b, bool active, sm_id_fn *visit, void *data,
+	     struct snapmgr_err *err);
 int thin_verify(const struct sm_backend *b, bool active, snapmgr_report_fn *report, void *data,
 		struct snapmgr_err *err);
+int thin_absolve(const struct sm_backend *b, struct snapmgr_err *err);
 
 /* thin_volume.c */
 int thin_target(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_target *ret,

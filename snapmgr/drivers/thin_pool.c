@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A running thin pool: started, pinned, grown, measured, checked, stopped. */
+/* A running thin pool: started, pinned, grown, measured, stopped. */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "snapmgr/drivers/thin.h"
 
-#define META_BLOCK	 4096u
-#define META_MAX_BYTES	 (UINT64_C(16978542592)) /* 255 * ((1 << 14) - 64) * 4096: dm-thin-metadata.h */
-#define META_MIN_BYTES	 (4 * SM_MIB)
-#define BYTES_PER_CHUNK	 64u /* a mapping takes 16; the rest is for trees that snapshots unshared */
-#define CHUNK_MIN	 (64 * SM_KIB)
-#define CHUNK_MAX	 SM_GIB
-#define LISTING_BYTES	 (64 * SM_MIB)
+#define META_BLOCK 4096u
+#define META_MAX_BYTES \
+	(UINT64_C(16978542592)) /* 255 * ((1 << 14) - 64) * 4096: dm-thin-metadata.h */
+#define META_MIN_BYTES	(4 * SM_MIB)
+#define BYTES_PER_CHUNK 64u /* a mapping takes 16; the rest is for trees that snapshots unshared */
+#define CHUNK_MIN	(64 * SM_KIB)
+#define CHUNK_MAX	SM_GIB
 
 uint64_t thin_meta_for(uint64_t data_bytes, uint64_t chunk_bytes)
 {
@@ -42,8 +41,9 @@ static uint64_t total_sectors(const struct sm_extents *extents)
 }
 
 /* A zeroed first block is what tells the kernel to make new metadata (thin-provisioning.rst). */
-static int blank(const struct sdm_device *dm, uint64_t bytes, struct snapmgr_err *err)
+static int blank(const struct sdm_device *dm, struct snapmgr_err *err)
 {
+	const size_t bytes = META_BLOCK;
 	AUTO(sm_close_fd) int fd = -1;
 	AUTO(free) void *zeroes = NULL;
 	struct sdm_info info;
@@ -59,7 +59,8 @@ static int blank(const struct sdm_device *dm, uint64_t bytes, struct snapmgr_err
 	if (fd < 0)
 		return fd;
 	if (pwrite(fd, zeroes, bytes, 0) != (ssize_t)bytes || fdatasync(fd) < 0)
-		return sm_fail(err, SNAPMGR_IO, errno, "cannot write the first block of '%s'", dm->name);
+		return sm_fail(err, SNAPMGR_IO, errno, "cannot write the first block of '%s'",
+			       dm->name);
 	return 0;
 }
 
@@ -93,7 +94,8 @@ static int pool_target(const struct sm_backend *b, uint64_t data_sectors, struct
 	return 0;
 }
 
-int thin_start(struct sm_backend *b, const struct sm_layout *layout, bool fresh, struct snapmgr_err *err)
+int thin_start(struct sm_backend *b, const struct sm_layout *layout, bool fresh,
+	       struct snapmgr_err *err)
 {
 	struct sdm_target target;
 	int r = sm_region_map(b, SM_ROLE_META, &layout->meta, err);
@@ -101,7 +103,7 @@ int thin_start(struct sm_backend *b, const struct sm_layout *layout, bool fresh,
 	if (r == 0)
 		r = sm_region_map(b, SM_ROLE_DATA, &layout->data, err);
 	if (r == 0 && fresh)
-		r = blank(&b->roles[SM_ROLE_META], META_BLOCK, err);
+		r = blank(&b->roles[SM_ROLE_META], err);
 	if (r == 0)
 		r = pool_target(b, total_sectors(&layout->data), &target, err);
 	if (r == 0)
@@ -109,34 +111,43 @@ int thin_start(struct sm_backend *b, const struct sm_layout *layout, bool fresh,
 	return r;
 }
 
+/* A metadata snapshot that a dead process left keeps all blocks of its time from being used again. */
+static int let_go(const struct sm_backend *b, struct snapmgr_err *err)
+{
+	const char *pool = b->roles[SM_ROLE_POOL].name;
+	struct sdm_pool_status s;
+	int r = sdm_pool_status(pool, false, &s, err);
+
+	if (r < 0 || !s.held_root || s.read_only || s.fail || s.needs_check)
+		return r;
+	return sdm_meta_snap(pool, false, err);
+}
+
 /*
  * Id 0 is one chunk, written first: it owns data block 0, so that nobody's filesystem begins where
- * the pool device and the data device begin, and being mapped it keeps the pool device claimed.
+ * the pool device and the data device begin, and being mapped it keeps the pool device claimed. A
+ * write of a part of it makes the kernel zero the rest.
  */
 int thin_pin(struct sm_backend *b, bool fresh, struct snapmgr_err *err)
 {
 	const char *pool = b->roles[SM_ROLE_POOL].name;
 	struct sdm_target target;
-	int r = fresh ? sdm_thin_create(pool, 0, err) : 0;
+	char dev[SDM_NAME_MAX];
+	int r = fresh ? sdm_thin_create(pool, 0, err) : let_go(b, err);
 
+	if (r == 0)
+		r = devno_text(&b->roles[SM_ROLE_POOL], dev, err);
 	if (r < 0)
 		return r;
-	r = devno_text(&b->roles[SM_ROLE_POOL], target.params, err);
-	if (r < 0)
-		return r;
-	{
-		char dev[SDM_NAME_MAX];
-
-		(void)sm_copy_text(dev, sizeof(dev), target.params);
-		sdm_thin_target(dev, 0, b->chunk_sectors, &target);
-	}
+	sdm_thin_target(dev, 0, b->chunk_sectors, &target);
 	r = sdm_create(&b->roles[SM_ROLE_ZERO], &target, 1, &b->cookie, err);
-	return r == 0 && fresh ? blank(&b->roles[SM_ROLE_ZERO], (uint64_t)b->chunk_sectors * SM_SECTOR, err) : r;
+	return r == 0 && fresh ? blank(&b->roles[SM_ROLE_ZERO], err) : r;
 }
 
 int thin_stop(struct sm_backend *b, struct snapmgr_err *err)
 {
-	static const enum sm_role order[] = { SM_ROLE_ZERO, SM_ROLE_POOL, SM_ROLE_DATA, SM_ROLE_META };
+	static const enum sm_role order[] = { SM_ROLE_ZERO, SM_ROLE_POOL, SM_ROLE_DATA,
+					      SM_ROLE_META };
 	int r = 0;
 
 	for (size_t i = 0; i < SM_ARRAY(order) && r == 0; i++)
@@ -183,90 +194,8 @@ int thin_space(const struct sm_backend *b, bool commit_first, struct sm_space *r
 	return 0;
 }
 
-int thin_transaction(const struct sm_backend *b, uint64_t from, uint64_t to, struct snapmgr_err *err)
+int thin_transaction(const struct sm_backend *b, uint64_t from, uint64_t to,
+		     struct snapmgr_err *err)
 {
 	return sdm_pool_transaction(b->roles[SM_ROLE_POOL].name, from, to, err);
-}
-
-static int meta_node(const struct sm_backend *b, char *ret, size_t size, struct snapmgr_err *err)
-{
-	struct sdm_info info;
-	int r = sdm_info(b->roles[SM_ROLE_META].name, &info, err);
-
-	if (r < 0)
-		return r;
-	sm_node_path(&info, ret, size);
-	return 0;
-}
-
-/* Run one of thin-provisioning-tools on a metadata snapshot, which is released whatever happens. */
-static int on_metadata_snapshot(const struct sm_backend *b, const char *const argv[], char *out,
-				size_t size, struct snapmgr_err *err)
-{
-	const char *pool = b->roles[SM_ROLE_POOL].name;
-	int r = sdm_meta_snap(pool, true, err);
-	int r_release;
-
-	if (r == -EBUSY) { /* one that a dead process left */
-		r = sdm_meta_snap(pool, false, err);
-		if (r == 0)
-			r = sdm_meta_snap(pool, true, err);
-	}
-	if (r < 0)
-		return r;
-	r = sm_program_run(argv, out, size, err);
-	r_release = sdm_meta_snap(pool, false, r < 0 ? NULL : err);
-	return r < 0 ? r : r_release;
-}
-
-static int visit_line(const char *line, sm_id_fn *visit, void *data, struct snapmgr_err *err)
-{
-	uint64_t mapped, exclusive;
-	uint32_t id;
-
-	if (sscanf(line, "%" SCNu32 " %" SCNu64 " %" SCNu64, &id, &mapped, &exclusive) != 3)
-		return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN, "thin_ls answered '%.60s'", line);
-	return visit(id, mapped, exclusive, data);
-}
-
-int thin_ids(const struct sm_backend *b, sm_id_fn *visit, void *data, struct snapmgr_err *err)
-{
-	char node[SDM_NAME_MAX + 16];
-	const char *const argv[] = { "thin_ls", "--metadata-snap", "--no-headers", "-o",
-				     "DEV,MAPPED_BYTES,EXCLUSIVE_BYTES", node, NULL };
-	AUTO(free) char *out = malloc(LISTING_BYTES);
-	char *state = NULL;
-	int r;
-
-	if (!out)
-		return sm_nomem(err);
-	r = meta_node(b, node, sizeof(node), err);
-	if (r == 0)
-		r = on_metadata_snapshot(b, argv, out, LISTING_BYTES, err);
-	if (r < 0)
-		return r;
-	for (char *line = strtok_r(out, "\n", &state); line && r == 0; line = strtok_r(NULL, "\n", &state))
-		r = visit_line(line, visit, data, err);
-	return r;
-}
-
-int thin_verify(const struct sm_backend *b, bool active, snapmgr_report_fn *report, void *data,
-		struct snapmgr_err *err)
-{
-	char node[SDM_NAME_MAX + 16], out[2048];
-	const char *const live[] = { "thin_check", "-q", "--metadata-snap", node, NULL };
-	const char *const still[] = { "thin_check", "-q", node, NULL };
-	struct snapmgr_err why;
-	int r = meta_node(b, node, sizeof(node), err);
-
-	if (r < 0)
-		return r;
-	r = active ? on_metadata_snapshot(b, live, out, sizeof(out), &why) :
-		     sm_program_run(still, out, sizeof(out), &why);
-	if (r == 0 || (why.code != SNAPMGR_DAMAGED)) {
-		if (r < 0 && err)
-			*err = why;
-		return r;
-	}
-	return report(why.message, false, data);
 }
