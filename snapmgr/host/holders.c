@@ -18,7 +18,8 @@ struct search {
 	shost_holder_fn *visit;
 	void *data;
 	const struct shost_fsdev *dev; /* the one being looked at */
-	size_t mounts;		       /* found so far */
+	size_t mounts, openers;	       /* found so far */
+	bool mapped;		       /* looking for mappings */
 };
 
 static int tell(const struct search *s, struct shost_holder *holder, const char *fmt, ...)
@@ -126,7 +127,7 @@ static int find_swaps(struct search *s)
 static int on_mount(struct search *s, const struct shost_mountinfo *m, int32_t pid,
 		    enum shost_use use)
 {
-	const char *as = use == SHOST_USE_JOURNAL ? "journal of the filesystem mounted on" :
+	const char *as = use == SHOST_USE_JOURNAL ? "part of the filesystem mounted on" :
 						    "mounted on";
 	struct shost_holder holder = { .kind = SHOST_MOUNT, .pid = pid };
 	char name[32];
@@ -198,10 +199,24 @@ static int on_opener(int32_t pid, const char *name, dev_t devno, void *data)
 	struct search *s = data;
 	int r = 0;
 
-	for (s->dev = s->devs; r == 0 && s->dev < s->devs + s->n; s->dev++)
-		if (s->dev->devno == devno)
-			r = tell(s, &holder, "open by process %d (%s)", pid, name);
+	for (s->dev = s->devs; r == 0 && s->dev < s->devs + s->n; s->dev++) {
+		if (s->dev->devno != devno)
+			continue;
+		s->openers++;
+		r = tell(s, &holder, "%s by process %d (%s)", s->mapped ? "mapped" : "open", pid,
+			 name);
+	}
 	return r;
+}
+
+static int find_processes(struct search *s)
+{
+	int r = shost_openers(false, on_opener, s);
+
+	if (r != 0 || s->openers)
+		return r;
+	s->mapped = true;
+	return shost_openers(true, on_opener, s);
 }
 
 /* ---- all of it ---- */
@@ -246,7 +261,7 @@ static int find(struct search *s)
 	if (r == 0 && kinds & SHOST_MOUNT)
 		r = find_mounts(s);
 	if (r == 0 && kinds & SHOST_PROCESS)
-		r = shost_openers(on_opener, s);
+		r = find_processes(s);
 	return r;
 }
 

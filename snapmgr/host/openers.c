@@ -37,13 +37,14 @@ static int each_process(process_fn *visit, void *data)
 /* ---- block devices ---- */
 
 struct openers {
+	const char *folder; /* of links to open files, below a process's */
 	shost_opener_fn *visit;
 	void *data;
 	dev_t *told; /* of the process being looked at */
 	size_t n;
 };
 
-/* The device that an entry of an fd folder is open on; never asks a remote filesystem. */
+/* The device that a link to an open file means; never asks a remote filesystem. */
 static dev_t open_device(int fds, const char *name)
 {
 	struct statx st;
@@ -70,15 +71,16 @@ static int told(struct openers *o, dev_t devno)
 	return 0;
 }
 
-static int look_at_fds(int32_t pid, int procfd, void *data)
+static int look_at_links(int32_t pid, int procfd, void *data)
 {
-	AUTO(shost_close_dir) DIR *fds = shost_dir(procfd, "fd");
+	AUTO(shost_close_dir) DIR *fds = NULL;
 	struct openers *o = data;
 	const char *entry;
 	char name[32];
 	int r = 0;
 
 	o->n = 0;
+	fds = shost_dir(procfd, o->folder);
 	while (r == 0 && fds && (entry = shost_next(fds))) {
 		dev_t devno = open_device(dirfd(fds), entry);
 
@@ -95,10 +97,10 @@ static int look_at_fds(int32_t pid, int procfd, void *data)
 	return r;
 }
 
-int shost_openers(shost_opener_fn *visit, void *data)
+int shost_openers(bool mapped, shost_opener_fn *visit, void *data)
 {
-	struct openers o = { .visit = visit, .data = data };
-	int r = each_process(look_at_fds, &o);
+	struct openers o = { .folder = mapped ? "map_files" : "fd", .visit = visit, .data = data };
+	int r = each_process(look_at_links, &o);
 
 	free(o.told);
 	return r;

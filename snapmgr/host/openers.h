@@ -7,9 +7,12 @@
 
 #include "base.h"
 
-/* shost_openers() - each process but ours, once for each block device that it has open. */
+/**
+ * shost_openers() - each process but ours, once for each block device that it has open
+ * @mapped: has mapped into its memory instead, maybe with no descriptor left; dearer still
+ */
 typedef int shost_opener_fn(int32_t pid, const char *name, dev_t devno, void *data);
-int shost_openers(shost_opener_fn *visit, void *data);
+int shost_openers(bool mapped, shost_opener_fn *visit, void *data);
 
 /**
  * shost_path_users() - each process that has something below @folder open, mapped, or as its folder

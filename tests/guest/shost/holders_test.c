@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -161,8 +162,7 @@ ATF_TC_BODY(an_external_journal_is_held_by_its_filesystem, tc)
 	lab_run("mke2fs -q -b 4096 -O journal_dev %s 16384 && mkfs.ext4 -q -b 4096 -J device=%s %s 16384 && "
 		"mkdir " LAB "/a && mount %s " LAB "/a",
 		lab_disk(0), lab_disk(0), lab_disk(1), lab_disk(1));
-	lab_check_held(lab_disk(0), SHOST_MOUNT,
-		       "journal of the filesystem mounted on '" LAB "/a'");
+	lab_check_held(lab_disk(0), SHOST_MOUNT, "part of the filesystem mounted on '" LAB "/a'");
 	lab_check_held(lab_disk(1), SHOST_MOUNT, "mounted on '" LAB "/a'");
 	lab_fresh();
 	check_free(lab_disk(0));
@@ -175,8 +175,7 @@ ATF_TC_BODY(an_xfs_log_is_held_by_its_filesystem, tc)
 	lab_run("mkfs.xfs -q -f -l logdev=%s,size=64m %s && mkdir " LAB
 		"/a && mount -o logdev=%s %s " LAB "/a",
 		lab_disk(0), lab_disk(1), lab_disk(0), lab_disk(1));
-	lab_check_held(lab_disk(0), SHOST_MOUNT,
-		       "journal of the filesystem mounted on '" LAB "/a'");
+	lab_check_held(lab_disk(0), SHOST_MOUNT, "part of the filesystem mounted on '" LAB "/a'");
 	lab_fresh();
 }
 
@@ -297,6 +296,29 @@ ATF_TC_BODY(a_process_is_named_once_and_we_are_not, tc)
 	check_free(lab_disk(0));
 }
 
+static void map_device(const void *data)
+{
+	int fd = open(data, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED || close(fd) < 0)
+		_exit(1);
+	sleep_for_ever();
+}
+
+ATF_TC_WITHOUT_HEAD(a_process_that_only_has_it_mapped_is_named);
+ATF_TC_BODY(a_process_that_only_has_it_mapped_is_named, tc)
+{
+	char name[32];
+	pid_t pid;
+
+	lab_fresh();
+	pid = lab_child(map_device, lab_disk(0));
+	shost_pid_name(pid, name);
+	lab_check_held(lab_disk(0), SHOST_PROCESS, "mapped by process %d (%s)", pid, name);
+	lab_end(pid);
+	check_free(lab_disk(0));
+}
+
 /* A system call costs 7 to 20 us in the guest, some fifty times what it does on a machine. */
 static void measure(const char *what, unsigned int kinds, uint64_t limit_us)
 {
@@ -339,6 +361,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_dm_device_on_top_is_named);
 	ATF_TP_ADD_TC(tp, a_partition_counts_with_its_own_users);
 	ATF_TP_ADD_TC(tp, a_process_is_named_once_and_we_are_not);
+	ATF_TP_ADD_TC(tp, a_process_that_only_has_it_mapped_is_named);
 	ATF_TP_ADD_TC(tp, the_cheap_kinds_are_cheap);
 	return atf_no_error();
 }
