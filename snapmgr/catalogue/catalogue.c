@@ -238,13 +238,10 @@ int scat_checkpoint(struct scat *cat, struct snapmgr_err *err)
 static void checkpoint_beyond(struct scat *cat, uint32_t limit)
 {
 	uint32_t frames = scat_vfs_frames(cat->vfs);
+	int tries = frames > FRAMES(cat, 3) ? 20 : frames > FRAMES(cat, 2) ? 10 : 3;
 
-	if (frames > limit)
-		(void)checkpoint(cat,
-				 frames > FRAMES(cat, 3) ? 100 :
-				 frames > FRAMES(cat, 2) ? 20 :
-							   3,
-				 NULL);
+	if (frames > limit) /* who waited in vain does not wait again */
+		cat->impatient = checkpoint(cat, cat->impatient ? 0 : tries, NULL) < 0;
 }
 
 static int prepare_writer(struct scat *cat, struct snapmgr_err *err)
@@ -349,8 +346,12 @@ static void cut_log(struct scat *cat)
 {
 	static const unsigned char zeroes[SCAT_FRAME_HEADER];
 	const struct scat_region *region = &cat->vfs->region;
-	uint64_t at = SCAT_WAL_HEADER + (uint64_t)scat_vfs_frames(cat->vfs) * SCAT_FRAME_BYTES;
+	uint64_t at = SCAT_WAL_HEADER;
+	uint32_t frames;
 
+	if (!scat_vfs_log_end(cat->vfs, &frames))
+		return;
+	at += (uint64_t)frames * SCAT_FRAME_BYTES;
 	if (at + sizeof(zeroes) <= region->wal_len &&
 	    scat_region_write(region, zeroes, sizeof(zeroes), region->wal_at + at) == 0)
 		(void)scat_vfs_sync(cat->vfs);

@@ -26,7 +26,8 @@ struct scat {
 	struct scat_vfs *vfs;
 	bool writable, wrote;
 	int busy_tries;
-	bool writing; /* in a transaction that may write */
+	bool impatient;			    /* a reader kept the log from being emptied */
+	bool writing;			    /* in a transaction that may write */
 	char subject[SNAPMGR_NAME_MAX + 1]; /* the pool's name, or its UUID while that is unknown */
 	struct scat_cached cached[SCAT_CACHED];
 };

@@ -113,14 +113,14 @@ static int held(int fd, const char *name, struct snapmgr_err *err)
 	return sm_fail(err, SNAPMGR_LOCKED, EAGAIN, "lock '%s' is held by another process", name);
 }
 
-/* Written before it is mapped: a hole in a full tmpfs would be a SIGBUS. */
+/* Allocated before it is mapped: a hole in a full tmpfs would be a SIGBUS. */
 static int map_holder(int fd, char **ret)
 {
-	static const char zeroes[HOLDER_BYTES];
 	void *p;
+	int r = posix_fallocate(fd, 0, HOLDER_BYTES); /* leaves alone what is there */
 
-	if (lseek(fd, 0, SEEK_END) < HOLDER_BYTES && pwrite(fd, zeroes, sizeof(zeroes), 0) < 0)
-		return -errno;
+	if (r > 0)
+		return -r;
 	p = mmap(NULL, HOLDER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return -errno;
@@ -158,7 +158,8 @@ static int open_lock(const char *name, struct slock *ret, struct snapmgr_err *er
 int slock_retake(const char *name, uint32_t wait_ms, struct slock *lock, struct snapmgr_err *err)
 {
 	int fd = lock->fd;
-	int r = wait_ms > 0 && others_before(fd, INT64_MAX) ? -EAGAIN : lock_byte(fd, F_WRLCK, MAIN_BYTE);
+	int r = wait_ms > 0 && others_before(fd, INT64_MAX) ? -EAGAIN :
+							      lock_byte(fd, F_WRLCK, MAIN_BYTE);
 
 	if (r == -EAGAIN && wait_ms > 0)
 		r = wait_in_queue(fd, wait_ms);

@@ -96,7 +96,8 @@ int scat_sql_failed(struct scat *cat, int code, struct snapmgr_err *err)
 	case SQLITE_MISMATCH:
 		return scat_damaged(cat, err, "%s", text);
 	default:
-		return sm_fail(err, SNAPMGR_INTERNAL, code == SQLITE_CONSTRAINT ? EINVAL : EPROTO,
+		return sm_fail(err, SNAPMGR_INTERNAL,
+			       (code & 0xff) == SQLITE_CONSTRAINT ? EINVAL : EPROTO,
 			       "cannot use catalogue of pool '%s': %s", cat->subject, text);
 	}
 }

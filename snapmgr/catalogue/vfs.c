@@ -198,7 +198,8 @@ static int sync_file(sqlite3_file *base, int flags)
 	(void)flags;
 	if (f->wal && f->vfs->skip_sync && !f->vfs->wal_header_written) {
 		f->vfs->skipped_syncs++;
-		return SQLITE_OK;
+		r = scat_vfs_release(f->vfs); /* here its failure can still fail the commit */
+		return r == 0 ? SQLITE_OK : scat_vfs_failed(f->vfs, SQLITE_IOERR_WRITE, r, NULL);
 	}
 	r = scat_vfs_sync(f->vfs);
 	return r == 0 ? SQLITE_OK : scat_vfs_failed(f->vfs, SQLITE_IOERR_FSYNC, r, NULL);

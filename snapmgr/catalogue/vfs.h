@@ -52,6 +52,10 @@ int scat_vfs_failed(struct scat_vfs *vfs, int code, int errnum, const char *path
 /* scat_vfs_frames() - frames in the log as the wal-index knows; 0 where it is not mapped. */
 uint32_t scat_vfs_frames(const struct scat_vfs *vfs);
 
+/* scat_vfs_log_end() - the same, where it is certain: the log's last frame is the one that the
+ * wal-index ends with. Return: false where it is not. */
+bool scat_vfs_log_end(const struct scat_vfs *vfs, uint32_t *ret_frames);
+
 /* The shared-memory half of sqlite3_io_methods (vfs_shm.c). */
 int scat_shm_map(struct scat_vfs *vfs, int index, int bytes, bool extend, void volatile **ret);
 int scat_shm_lock(struct scat_vfs *vfs, int offset, int n, int flags);

@@ -5,9 +5,11 @@
  * LIFE is the kernel's number of the mapped device, which no other device ever gets in this boot. So
  * the file is of this activation, whoever else had the pool before, and stays valid while nobody has
  * it open: no command reads the log again that the one before it has indexed. A writer that died in
- * the middle left what SQLite's protocol allows for. Where there is no such number (a file; a kernel
- * before 5.15), each connection holds a shared lock on ALIVE_BYTE; who gets it exclusively is alone,
- * throws away what the file holds, and SQLite builds it anew from the log.
+ * the middle left what SQLite's protocol allows for. The number alone is not believed (a /run on a
+ * disk would outlive the boot): the index must end where the log does, see index_fits(). Where there
+ * is no such number (a file; a kernel before 5.15), each connection holds a shared lock on ALIVE_BYTE;
+ * who gets it exclusively is alone, throws away what the file holds, and SQLite builds it anew from
+ * the log.
  *
  * Locks are open-file-description locks: they belong to the connection, not to the process.
  */
@@ -19,13 +21,25 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "snapmgr/catalogue/bytes.h"
 #include "snapmgr/catalogue/rundir.h"
 #include "snapmgr/catalogue/vfs.h"
 
 #define LOCK_BYTE   120 /* the first of SQLITE_SHM_NLOCK; where SQLite's own VFS has them */
 #define ALIVE_BYTE  (LOCK_BYTE + SQLITE_SHM_NLOCK)
 #define ALIVE_TRIES 50 /* of a millisecond */
-#define MXFRAME_AT  16 /* in the wal-index header; a native 32 bit integer */
+
+/* The wal-index header, of which there are two copies (sqlite.org/walformat.html, 2.1). */
+enum {
+	INDEX_INIT_AT = 12,   /* one byte, not 0 */
+	INDEX_FRAMES_AT = 16, /* native, as the checksum */
+	INDEX_CKSUM_AT = 24,  /* of the last frame, over everything since the header of the log */
+	INDEX_SALT_AT = 32,   /* as in the header of the log */
+	INDEX_HEADER_BYTES = 48,
+	WAL_SALT_AT = 16,
+	FRAME_SALT_AT = 8,
+	FRAME_CKSUM_AT = 16,
+};
 
 /* Return: 0, -EAGAIN or another -errno. */
 static int lock_bytes(int fd, short type, off_t at, int n)
@@ -114,6 +128,61 @@ static int open_shm(struct scat_vfs *vfs)
 	return r == -EAGAIN ? SQLITE_BUSY : scat_vfs_failed(vfs, SQLITE_IOERR_SHMLOCK, r, path);
 }
 
+static bool read_log(const struct scat_vfs *vfs, void *buf, size_t len, uint64_t at)
+{
+	return at + len <= vfs->region.wal_len &&
+	       scat_region_read(&vfs->region, buf, len, vfs->region.wal_at + at) == (ssize_t)len;
+}
+
+static uint64_t frame_at(uint32_t index)
+{
+	return SCAT_WAL_HEADER + (uint64_t)index * SCAT_FRAME_BYTES;
+}
+
+/* Each frame's checksum goes on from the one before: equal at the last means equal in all. */
+static bool ends_with(const struct scat_vfs *vfs, const unsigned char *index, uint32_t frames)
+{
+	unsigned char frame[SCAT_FRAME_HEADER];
+	uint32_t cksum[2];
+
+	memcpy(cksum, index + INDEX_CKSUM_AT, sizeof(cksum));
+	return read_log(vfs, frame, sizeof(frame), frame_at(frames - 1)) &&
+	       memcmp(frame + FRAME_SALT_AT, index + INDEX_SALT_AT, 8) == 0 &&
+	       get_be32(frame + FRAME_CKSUM_AT) == cksum[0] &&
+	       get_be32(frame + FRAME_CKSUM_AT + 4) == cksum[1];
+}
+
+bool scat_vfs_log_end(const struct scat_vfs *vfs, uint32_t *ret_frames)
+{
+	unsigned char index[2 * INDEX_HEADER_BYTES], log[SCAT_WAL_HEADER];
+	uint32_t frames;
+
+	if (!vfs->shm.regions[0])
+		return false;
+	memcpy(index, vfs->shm.regions[0], sizeof(index));
+	memcpy(&frames, index + INDEX_FRAMES_AT, sizeof(frames));
+	if (memcmp(index, index + INDEX_HEADER_BYTES, INDEX_HEADER_BYTES) != 0 ||
+	    !index[INDEX_INIT_AT] || !read_log(vfs, log, sizeof(log), 0) ||
+	    memcmp(log + WAL_SALT_AT, index + INDEX_SALT_AT, 8) != 0 ||
+	    (frames > 0 && !ends_with(vfs, index, frames)))
+		return false;
+	*ret_frames = frames;
+	return true;
+}
+
+/* Nor may the log go on behind what the index knows. What fits only a part of this is built anew. */
+static bool index_fits(const struct scat_vfs *vfs)
+{
+	unsigned char last[SCAT_FRAME_HEADER], next[SCAT_FRAME_HEADER];
+	uint32_t frames = 0;
+
+	if (!scat_vfs_log_end(vfs, &frames) || frames == 0 ||
+	    !read_log(vfs, last, sizeof(last), frame_at(frames - 1)))
+		return false;
+	return !read_log(vfs, next, sizeof(next), frame_at(frames)) ||
+	       memcmp(next + FRAME_SALT_AT, last + FRAME_SALT_AT, 8) != 0;
+}
+
 /* Grow the file with real pages, because a mapped hole in a full tmpfs is a SIGBUS. */
 static int grow(int fd, off_t bytes, bool extend)
 {
@@ -152,6 +221,8 @@ int scat_shm_map(struct scat_vfs *vfs, int index, int bytes, bool extend, void v
 			return scat_vfs_failed(vfs, SQLITE_IOERR_SHMMAP, errno, scat_run_dir());
 		shm->regions[index] = p;
 		shm->region_bytes = (uint32_t)bytes;
+		if (index == 0 && vfs->region.life && !index_fits(vfs))
+			scat_shm_distrust(vfs);
 	}
 	*ret = shm->regions[index];
 	return SQLITE_OK;
@@ -193,7 +264,8 @@ uint32_t scat_vfs_frames(const struct scat_vfs *vfs)
 	uint32_t frames = 0;
 
 	if (vfs->shm.regions[0])
-		memcpy(&frames, (const char *)vfs->shm.regions[0] + MXFRAME_AT, sizeof(frames));
+		memcpy(&frames, (const char *)vfs->shm.regions[0] + INDEX_FRAMES_AT,
+		       sizeof(frames));
 	return frames;
 }
 
@@ -201,5 +273,5 @@ uint32_t scat_vfs_frames(const struct scat_vfs *vfs)
 void scat_shm_distrust(struct scat_vfs *vfs)
 {
 	if (vfs->shm.regions[0])
-		memset(vfs->shm.regions[0], 0, 96);
+		memset(vfs->shm.regions[0], 0, 2 * INDEX_HEADER_BYTES);
 }
