@@ -13,33 +13,46 @@ static unsigned min3(unsigned a, unsigned b, unsigned c)
 	return least < c ? least : c;
 }
 
-/* How many letters must be inserted, dropped or changed to make @a of @b. */
+/* The third row of the table of distances, that of the first @i letters of @a, from the two above. */
+static void next_row(const char *a, const char *b, size_t i, unsigned *const rows[3])
+{
+	rows[2][0] = (unsigned)i;
+	for (size_t j = 1; b[j - 1]; j++) {
+		unsigned changed = rows[1][j - 1] + (a[i - 1] != b[j - 1]);
+
+		rows[2][j] = min3(rows[1][j] + 1, rows[2][j - 1] + 1, changed);
+		if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+		    rows[0][j - 2] + 1 < rows[2][j])
+			rows[2][j] = rows[0][j - 2] + 1;
+	}
+}
+
+/* How many letters must be inserted, dropped, changed or swapped to make @b of @a. */
 static unsigned distance(const char *a, const char *b)
 {
-	unsigned row[NEAREST_WORD + 1];
+	unsigned cells[3][NEAREST_WORD + 1];
+	unsigned *rows[3] = { cells[0], cells[1], cells[2] };
 	size_t len_a = strlen(a), len_b = strlen(b);
 
 	if (len_a > NEAREST_WORD || len_b > NEAREST_WORD)
 		return ARG_FAR;
-	for (unsigned j = 0; j <= len_b; j++)
-		row[j] = j;
-	for (unsigned i = 1; i <= len_a; i++) {
-		unsigned diagonal = row[0];
+	for (size_t j = 0; j <= len_b; j++)
+		rows[1][j] = (unsigned)j;
+	for (size_t i = 1; i <= len_a; i++) {
+		unsigned *oldest;
 
-		row[0] = i;
-		for (unsigned j = 1; j <= len_b; j++) {
-			unsigned above = row[j];
-
-			row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-			diagonal = above;
-		}
+		next_row(a, b, i, rows);
+		oldest = rows[0];
+		rows[0] = rows[1];
+		rows[1] = rows[2];
+		rows[2] = oldest;
 	}
-	return row[len_b];
+	return rows[1][len_b];
 }
 
 const char *arg_nearest(const char *word, const char *candidate, const char *next, unsigned *best)
 {
-	unsigned d = distance(word, next), limit = strlen(word) < 4 ? 1 : 2;
+	unsigned d = distance(word, next), limit = strlen(word) < 6 ? 1 : 2;
 
 	/* The beginning of a word is as good as a misspelt one. */
 	if (d > limit && strlen(word) >= 2 && strncmp(word, next, strlen(word)) == 0)

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* set, get */
-#include <errno.h>
-#include <string.h>
-
 #include "snapmgr/cli/cli.h"
 #include "snapmgr/cli/object.h"
 

@@ -143,6 +143,7 @@ wrong_values_are_refused_body()
 			snapmgr resize "$@" p0/v "$size"
 	done
 	refused "pool create: a chunk of 0 bytes is none" pool create p0 /dev/null --chunk 0
+	refused "create: --size: a volume of size 0 cannot be" create p0/v --size 0
 	for seconds in '' -1 1.5 1s x 99999999; do
 		refused "list: --wait needs whole seconds from 0 to 4000000, not '$seconds'" \
 			list --wait "$seconds"
@@ -227,7 +228,7 @@ atf_test_case a_kernel_without_device_mapper_is_unsupported
 a_kernel_without_device_mapper_is_unsupported_body()
 {
 	for args in list tree 'pool list' 'show p0/v' 'create p0/v --size 1G' 'snapshot p0/v@s1' \
-		'revert p0/v@s1' 'undo p0/v' 'pool create p0 /dev/null' 'pool activate p0' recover; do
+		'revert p0/v@s1' 'undo p0/v' 'pool create p0 /dev/null' 'pool show p0' recover; do
 		status=0
 		# shellcheck disable=SC2086 # words
 		without_device_mapper $args >out 2>err || status=$?

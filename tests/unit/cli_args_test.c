@@ -199,6 +199,9 @@ ATF_TC_BODY(the_nearest_word_is_a_likely_one_or_none, tc)
 	ATF_CHECK_STREQ("pool list", nearest("pool lsit"));
 	ATF_CHECK_STREQ("set", nearest("st"));
 	ATF_CHECK_STREQ("resize", nearest("resi"));
+	ATF_CHECK_STREQ("list", nearest("ilst"));
+	ATF_CHECK_STREQ("resize", nearest("rezise"));
+	ATF_CHECK_STREQ("", nearest("lots")); /* a short word is soon far away */
 	ATF_CHECK_STREQ("", nearest("rollback"));
 	ATF_CHECK_STREQ("", nearest(""));
 	ATF_CHECK_STREQ("",
