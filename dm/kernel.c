@@ -9,10 +9,10 @@
 
 #include "dm/task.h"
 
-#define CONTROL		 "/dev/mapper/control"
-#define REMOVE_TRIES	 50
-#define REMOVE_PAUSE_MS	 20
-#define MESSAGE_MAX	 512
+#define CONTROL		"/dev/mapper/control"
+#define REMOVE_TRIES	50
+#define REMOVE_PAUSE_MS 20
+#define MESSAGE_MAX	512
 
 static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
 
@@ -27,8 +27,8 @@ void sdm_task_unlock(void)
 }
 
 /* What it has to say, errno says too. */
-__attribute__((format(printf, 5, 6))) static void
-silence(int level, const char *file, int line, int class, const char *format, ...)
+__attribute__((format(printf, 5, 6))) static void silence(int level, const char *file, int line,
+							  int class, const char *format, ...)
 {
 	(void)level;
 	(void)file;
@@ -40,7 +40,8 @@ silence(int level, const char *file, int line, int class, const char *format, ..
 static int no_driver(struct snapmgr_err *err)
 {
 	if (access(CONTROL, R_OK | W_OK) < 0 && errno == EACCES)
-		return sm_fail(err, SNAPMGR_PERMISSION, EACCES, "cannot open '" CONTROL "'");
+		return sm_fail(err, SNAPMGR_PERMISSION, EACCES,
+			       "cannot open '" CONTROL "', which only root may");
 	return sm_fail(err, SNAPMGR_UNSUPPORTED, ENODEV,
 		       "this kernel has no device-mapper (is the module dm-mod loaded?)");
 }
@@ -104,8 +105,8 @@ int sdm_task_make(int type, const char *name, struct dm_task **ret, struct snapm
 	}
 	sdm_task_unlock();
 	if (!t)
-		return sm_fail(err, SNAPMGR_INTERNAL, EINVAL, "cannot build a request for device '%s'",
-			       name ? name : "");
+		return sm_fail(err, SNAPMGR_INTERNAL, EINVAL,
+			       "cannot build a request for device '%s'", name ? name : "");
 	*ret = t;
 	return 0;
 }
@@ -154,8 +155,8 @@ static int load(const struct sdm_device *dev, const struct sdm_target *targets, 
 	if (r == -ENXIO)
 		return sdm_task_refused(err, r, "load a table into", dev->name);
 	if (r < 0)
-		return sm_fail(err, SNAPMGR_KERNEL, r, "device '%s' refused table '%s %s'", dev->name,
-			       n ? targets[0].type : "", n ? targets[0].params : "");
+		return sm_fail(err, SNAPMGR_KERNEL, r, "device '%s' refused table '%s %s'",
+			       dev->name, n ? targets[0].type : "", n ? targets[0].params : "");
 	return 0;
 }
 
@@ -251,7 +252,8 @@ int sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie, struct s
 	return r < 0 ? sdm_task_refused(err, r, "resume", dev->name) : 0;
 }
 
-static int remove_once(const struct sdm_device *dev, struct sdm_cookie *cookie, struct snapmgr_err *err)
+static int remove_once(const struct sdm_device *dev, struct sdm_cookie *cookie,
+		       struct snapmgr_err *err)
 {
 	AUTO(dm_task_destroy) struct dm_task *t = NULL;
 	int r = sdm_task_make(DM_DEVICE_REMOVE, dev->name, &t, err);
@@ -290,7 +292,8 @@ int sdm_rename(const struct sdm_device *dev, const char *to, struct sdm_cookie *
 		return sm_fail(err, SNAPMGR_INTERNAL, EINVAL, "cannot name a device '%s'", to);
 	r = sdm_task_run_event(t, dev->audience, cookie);
 	if (r == -EBUSY || r == -EEXIST)
-		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "a device named '%s' is there already", to);
+		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "a device named '%s' is there already",
+			       to);
 	return r < 0 ? sdm_task_refused(err, r, "rename", dev->name) : 0;
 }
 
@@ -305,12 +308,14 @@ int sdm_message(const char *name, struct snapmgr_err *err, const char *fmt, ...)
 	len = vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
 	if (len < 0 || (size_t)len >= sizeof(message))
-		return sm_fail(err, SNAPMGR_INTERNAL, EMSGSIZE, "message for '%s' is too long", name);
+		return sm_fail(err, SNAPMGR_INTERNAL, EMSGSIZE, "message for '%s' is too long",
+			       name);
 	r = sdm_task_make(DM_DEVICE_TARGET_MSG, name, &t, err);
 	if (r < 0)
 		return r;
 	if (!dm_task_set_sector(t, 0) || !dm_task_set_message(t, message))
 		return sm_nomem(err);
 	r = sdm_task_run(t);
-	return r < 0 ? sm_fail(err, SNAPMGR_KERNEL, r, "device '%s' refused '%s'", name, message) : 0;
+	return r < 0 ? sm_fail(err, SNAPMGR_KERNEL, r, "device '%s' refused '%s'", name, message) :
+		       0;
 }

@@ -127,14 +127,12 @@ static int set_tag(struct sm_found *f, const char *key, const char *value, struc
 }
 
 /* The udev flags of a device are those of its activation: another audience wants a new one. */
-static int check_guest(struct sm_found *f, const char *key, struct snapmgr_err *err)
+static int check_guest(struct sm_found *f, struct snapmgr_err *err)
 {
 	struct sdm_info info;
 	struct sm_vdev dev;
 	int r;
 
-	if (strcmp(key, "guest") != 0 || !f->has_volume || f->has_snapshot)
-		return 0;
 	sm_volume_device(&f->pool, &f->volume, &dev);
 	r = sdm_info(dev.dm.name, &info, err);
 	if (r < 0 || !info.exists)
@@ -146,14 +144,15 @@ static int check_guest(struct sm_found *f, const char *key, struct snapmgr_err *
 
 static int set_one(struct sm_found *f, const char *key, const char *value, struct snapmgr_err *err)
 {
+	const bool guest = f->volume.guest;
 	int r;
 
 	if (strncmp(key, "tag:", 4) == 0)
 		return set_tag(f, key + 4, value, err);
 	if (f->has_snapshot)
 		return set_snapshot(&f->snapshot, key, value, err);
-	r = check_guest(f, key, err);
-	return r == 0 ? set_volume(&f->pool, &f->volume, key, value, err) : r;
+	r = set_volume(&f->pool, &f->volume, key, value, err);
+	return r == 0 && f->volume.guest != guest ? check_guest(f, err) : r;
 }
 
 struct assignment { /* one of many, taken apart */

@@ -121,7 +121,8 @@ ATF_TC_BODY(several_snapshots_are_of_one_instant, tc)
 		spec[2] = 'b';
 		b = stamp_of(spec);
 		lab_show(spec, &ob);
-		ATF_CHECK_MSG(a == b || a == b + 1, "snapshot %d: %ju and then %ju", i, (uintmax_t)a, (uintmax_t)b);
+		ATF_CHECK_MSG(a == b || a == b + 1, "snapshot %d: %ju and then %ju", i,
+			      (uintmax_t)a, (uintmax_t)b);
 		ATF_CHECK(a > last);
 		last = a;
 		ATF_CHECK_EQ(oa.created_at_us, ob.created_at_us);
@@ -159,7 +160,8 @@ static void snapshot_of_mounted(const char *mkfs, const char *options)
 {
 	lab_up();
 	lab_create("p/v", FS_SIZE);
-	lab_run("%s %s >/dev/null && mkdir " A " " B " && mount %s " A, mkfs, lab_node("p/v"), lab_node("p/v"));
+	lab_run("%s %s >/dev/null && mkdir " A " " B " && mount %s " A, mkfs, lab_node("p/v"),
+		lab_node("p/v"));
 	write_file(A "/synced", 1);
 	lab_run("sync && mkdir " A "/folder");
 	write_file(A "/unsynced", 2);
@@ -168,8 +170,7 @@ static void snapshot_of_mounted(const char *mkfs, const char *options)
 	write_file(A "/later", 4);
 	lab_run("rm " A "/synced && umount " A);
 	clone("p/v@s1", "p/c");
-	lab_run("btrfs device scan --forget 2>/dev/null; mount %s %s " B,
-		options, lab_node("p/c"));
+	lab_run("btrfs device scan --forget 2>/dev/null; mount %s %s " B, options, lab_node("p/c"));
 	check_file(B "/synced", 1);
 	check_file(B "/unsynced", 2);
 	check_file(B "/folder/unsynced", 3);
@@ -183,7 +184,8 @@ ATF_TC_BODY(a_snapshot_of_ext4_has_unsynced_files, tc)
 {
 	snapshot_of_mounted("mkfs.ext4 -q", "");
 	LAB_DO(snapmgr_activate(lab, "p/v@s1", NULL, NULL, &err));
-	lab_run("e2fsck -fn %s >/dev/null 2>&1", lab_node("p/v@s1")); /* not even a journal to replay */
+	lab_run("e2fsck -fn %s >/dev/null 2>&1",
+		lab_node("p/v@s1")); /* not even a journal to replay */
 }
 
 ATF_TC_WITHOUT_HEAD(a_snapshot_of_xfs_has_unsynced_files);
@@ -208,8 +210,8 @@ ATF_TC_BODY(a_filesystem_over_two_volumes_does_not_hang, tc)
 	lab_up();
 	lab_create("p/a", FS_SIZE);
 	lab_create("p/b", FS_SIZE);
-	lab_run("mkfs.btrfs -q -m raid1 -d raid0 %s %s && mkdir " A " " B " && mount %s " A, lab_node("p/a"),
-		lab_node("p/b"), lab_node("p/b"));
+	lab_run("mkfs.btrfs -q -m raid1 -d raid0 %s %s && mkdir " A " " B " && mount %s " A,
+		lab_node("p/a"), lab_node("p/b"), lab_node("p/b"));
 	write_file(A "/one", 1);
 	lab_snapshot("p/a@alone"); /* one of its two devices */
 	write_file(A "/two", 2);
@@ -220,8 +222,8 @@ ATF_TC_BODY(a_filesystem_over_two_volumes_does_not_hang, tc)
 	clone("p/b@s1", "p/cb");
 	LAB_DO(snapmgr_deactivate(lab, "p/a", &err));
 	LAB_DO(snapmgr_deactivate(lab, "p/b", &err));
-	lab_run("btrfs device scan --forget; btrfs device scan %s %s >/dev/null && mount %s " B, lab_node("p/ca"),
-		lab_node("p/cb"), lab_node("p/ca"));
+	lab_run("btrfs device scan --forget; btrfs device scan %s %s >/dev/null && mount %s " B,
+		lab_node("p/ca"), lab_node("p/cb"), lab_node("p/ca"));
 	check_file(B "/one", 1);
 	check_file(B "/two", 2);
 	ATF_CHECK(access(B "/later", F_OK) < 0);
@@ -239,8 +241,8 @@ ATF_TC_BODY(a_journal_on_a_second_volume_does_not_hang, tc)
 	lab_up();
 	lab_create("p/a", FS_SIZE);
 	lab_create("p/j", 32 * SM_MIB);
-	lab_run("mke2fs -q -b 4096 -O journal_dev %s && mkfs.ext4 -q -b 4096 -J device=%s %s && mkdir " A " " B
-		" && mount %s " A,
+	lab_run("mke2fs -q -b 4096 -O journal_dev %s && mkfs.ext4 -q -b 4096 -J device=%s %s && mkdir " A
+		" " B " && mount %s " A,
 		lab_node("p/j"), lab_node("p/j"), lab_node("p/a"), lab_node("p/a"));
 	write_file(A "/one", 1);
 	lab_snapshot("p/j@alone");
@@ -271,7 +273,8 @@ ATF_TC_BODY(a_filesystem_frozen_already_stays_frozen, tc)
 
 	lab_up();
 	lab_create("p/v", FS_SIZE);
-	lab_run("mkfs.ext4 -q %s && mkdir " A " " B " && mount %s " A, lab_node("p/v"), lab_node("p/v"));
+	lab_run("mkfs.ext4 -q %s && mkdir " A " " B " && mount %s " A, lab_node("p/v"),
+		lab_node("p/v"));
 	write_file(A "/one", 1);
 	fd = open(A, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ATF_REQUIRE_EQ(0, ioctl(fd, FIFREEZE, 0));

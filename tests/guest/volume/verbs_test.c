@@ -18,7 +18,7 @@ static uint64_t pool_used(void)
 	return s.data_used;
 }
 
-static void delete(const char *spec, bool recursive, bool keep)
+static void delete (const char *spec, bool recursive, bool keep)
 {
 	struct snapmgr_delete_opts o = SNAPMGR_OPTS_INIT(struct snapmgr_delete_opts);
 
@@ -171,7 +171,8 @@ ATF_TC_BODY(what_is_used_or_held_is_not_deleted, tc)
 	ATF_CHECK_MSG(o.active, "a refused deletion unmapped a snapshot");
 	lab_show("p/v", &o);
 	ATF_CHECK(o.active);
-	lab_run("mkfs.ext4 -q %s && mkdir " LAB "/m && mount %s " LAB "/m", lab_node("p/v"), lab_node("p/v"));
+	lab_run("mkfs.ext4 -q %s && mkdir " LAB "/m && mount %s " LAB "/m", lab_node("p/v"),
+		lab_node("p/v"));
 	LAB_REFUSED(SNAPMGR_IN_USE, snapmgr_delete(lab, "p/v", &all, NULL, NULL, &err));
 	LAB_SAYS(LAB "/m");
 	lab_run("umount " LAB "/m");
@@ -204,7 +205,8 @@ ATF_TC_BODY(a_rename_changes_names_and_links_only, tc)
 	lab_up();
 	lab_create("p/v", SIZE);
 	lab_create("p/other", SIZE);
-	lab_run("mkfs.ext4 -q %s && mkdir " LAB "/m && mount %s " LAB "/m", lab_node("p/v"), lab_node("p/v"));
+	lab_run("mkfs.ext4 -q %s && mkdir " LAB "/m && mount %s " LAB "/m", lab_node("p/v"),
+		lab_node("p/v"));
 	lab_snapshot("p/v@s1");
 	lab_snapshot("p/v@s2");
 	LAB_DO(snapmgr_activate(lab, "p/v@s1", NULL, NULL, &err));
@@ -280,8 +282,10 @@ ATF_TC_BODY(a_rename_killed_anywhere_is_finished_or_undone, tc)
 		name = lab_exists("p/a") ? "a" : "b";
 		ATF_CHECK(lab_exists(name[0] == 'a' ? "p/a@s1" : "p/b@s1"));
 		LAB_DO(sdm_info(name[0] == 'a' ? "snapmgr-p-a" : "snapmgr-p-b", &volume, &err));
-		LAB_DO(sdm_info(name[0] == 'a' ? "snapmgr-p-a@s1" : "snapmgr-p-b@s1", &snapshot, &err));
-		ATF_CHECK_MSG(volume.exists && snapshot.exists, "round %d: names do not follow '%s'", i, name);
+		LAB_DO(sdm_info(name[0] == 'a' ? "snapmgr-p-a@s1" : "snapmgr-p-b@s1", &snapshot,
+				&err));
+		ATF_CHECK_MSG(volume.exists && snapshot.exists,
+			      "round %d: names do not follow '%s'", i, name);
 	}
 	printf("killed between kernel and catalogue: %d times\n", unsettled);
 	lab_run("udevadm settle && [ $(ls /dev/snapmgr/p | wc -l) = 2 ]");
