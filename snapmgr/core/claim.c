@@ -118,6 +118,18 @@ static int wait_for_openers(const char *spec, bool online, uint64_t deadline_ns,
 		       claim->info.open_count - 1);
 }
 
+int sm_claim_trial(const struct sm_vdev *v, const char *spec, unsigned int kinds, struct snapmgr_err *err)
+{
+	struct shost_holder holder;
+	struct sdm_info info;
+	int r = sdm_info(v->dm.name, &info, err);
+
+	if (r < 0 || !info.exists)
+		return r;
+	r = look(&info, kinds, &holder, err);
+	return r > 0 ? refuse(spec, &holder, err) : r;
+}
+
 int sm_claim_flush(const struct sm_claim *claim, const char *spec, struct snapmgr_err *err)
 {
 	if (claim->fd < 0 || ioctl(claim->fd, BLKFLSBUF, 0) == 0)

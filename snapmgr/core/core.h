@@ -304,6 +304,8 @@ struct sm_claim {
  */
 int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
 	     struct sm_claim *ret, struct snapmgr_err *err);
+/* sm_claim_trial() - refuse as sm_claim() would, for holders of these kinds, and hold nothing. */
+int sm_claim_trial(const struct sm_vdev *v, const char *spec, unsigned int kinds, struct snapmgr_err *err);
 /* sm_claim_flush() - write its page cache back and forget it; waits for the I/O. */
 int sm_claim_flush(const struct sm_claim *claim, const char *spec, struct snapmgr_err *err);
 void sm_claim_drop(struct sm_claim *claim);

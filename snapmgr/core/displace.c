@@ -58,8 +58,9 @@ int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size
 
 	(void)snprintf(spec, sizeof(spec), "%s/%s", f->pool.row.name, f->volume.c.name);
 	sm_volume_device(&f->pool, &f->volume, &dev);
-	if (d->remount && dry_run)
-		return 0;
+	if (d->remount && dry_run) /* nothing is unmounted, so it cannot be claimed: look at the others */
+		return sm_claim_trial(&dev, spec,
+				      SHOST_SWAP | SHOST_HOLDER | SHOST_LOOP | (d->online ? 0 : SHOST_PROCESS), err);
 	if (d->remount)
 		r = take_mounts(d, &dev, err);
 	if (r == 0)
@@ -158,8 +159,12 @@ int sm_displace_finish(struct sm_found *f, struct sm_displace *d, int r, struct 
 		sm_warn(f->pool.sm, "%s", why.message);
 		return r;
 	}
-	return sm_fail(err, why.code, r_mount, "'%s/%s' is done, but %s", f->pool.row.name, f->volume.c.name,
-		       why.message);
+	if (err) {
+		*err = why;
+		(void)snprintf(err->message, sizeof(err->message), "'%s/%s' was switched, but: %.600s",
+			       f->pool.row.name, f->volume.c.name, why.message);
+	}
+	return r_mount;
 }
 
 void sm_displace_release(struct sm_displace *d)

@@ -220,6 +220,17 @@ void lab_up(void)
 	LAB_DO(snapmgr_pool_create(lab, "p", disks, 2, NULL, &err));
 }
 
+void lab_up_small(uint64_t bytes)
+{
+	const char *const devices[] = { "/dev/mapper/lab-small" };
+
+	lab_clean();
+	lab_reopen();
+	lab_run("dmsetup create lab-small --table '0 %ju linear %s 0'",
+		(uintmax_t)(bytes / SM_SECTOR), lab_disk(0));
+	LAB_DO(snapmgr_pool_create(lab, "p", devices, 1, NULL, &err));
+}
+
 pid_t lab_child(lab_work_fn *work, void *data)
 {
 	int fds[2];

@@ -8,8 +8,9 @@
 
 #include "../pool_lab.h"
 
-#define SIZE (8 * SM_MIB)
-#define PAGE 4096u
+#define SIZE  (8 * SM_MIB)
+#define BYTES (2 * SM_MIB) /* of the volume that single bytes are written to */
+#define PAGE  4096u
 
 static const struct snapmgr_revert_opts online = { .size = sizeof(online), .online = true };
 static const struct snapmgr_undo_opts undo_online = { .size = sizeof(undo_online), .online = true };
@@ -151,7 +152,7 @@ static void write_bytes(void *data)
 		_exit(1);
 	lab_ready();
 	while (!s->stop) {
-		uint64_t page = lab_random(&random) % (SIZE / PAGE);
+		uint64_t page = lab_random(&random) % (BYTES / PAGE);
 
 		if (pwrite(fd, "w", 1, (off_t)(page * PAGE + PAGE - 1)) != 1)
 			s->error = errno;
@@ -168,9 +169,9 @@ static size_t count_marks(const char *node, uint64_t mark, int flags)
 	AUTO(free) void *all = NULL;
 	size_t n = 0;
 
-	ATF_REQUIRE(fd >= 0 && posix_memalign(&all, PAGE, SIZE) == 0);
-	ATF_REQUIRE_EQ((ssize_t)SIZE, pread(fd, all, SIZE, 0));
-	for (size_t at = 0; at < SIZE; at += PAGE)
+	ATF_REQUIRE(fd >= 0 && posix_memalign(&all, PAGE, BYTES) == 0);
+	ATF_REQUIRE_EQ((ssize_t)BYTES, pread(fd, all, BYTES, 0));
+	for (size_t at = 0; at < BYTES; at += PAGE)
 		n += memcmp((char *)all + at, &mark, sizeof(mark)) == 0;
 	return n;
 }
@@ -179,7 +180,7 @@ static void mark_all(const char *node, uint64_t mark)
 {
 	AUTO(sm_close_fd) int fd = open(node, O_WRONLY | O_CLOEXEC);
 
-	for (size_t at = 0; at < SIZE; at += PAGE)
+	for (size_t at = 0; at < BYTES; at += PAGE)
 		ATF_REQUIRE_EQ(sizeof(mark), pwrite(fd, &mark, sizeof(mark), (off_t)at));
 }
 
@@ -193,7 +194,7 @@ static bool revert_marked(const char *node, uint64_t mark)
 	r = snapmgr_revert(lab, "p/v@s", &online, NULL, &err);
 	if (r < 0) {
 		ATF_REQUIRE_EQ_MSG(SNAPMGR_IN_USE, err.code, "%s", err.message);
-		ATF_REQUIRE_EQ_MSG(SIZE / PAGE, count_marks(node, mark, 0),
+		ATF_REQUIRE_EQ_MSG(BYTES / PAGE, count_marks(node, mark, 0),
 				   "refused, and changed something");
 		return false;
 	}
@@ -202,7 +203,7 @@ static bool revert_marked(const char *node, uint64_t mark)
 	ATF_REQUIRE(fsync(fd) == 0 && close(fd) == 0);
 	ATF_REQUIRE_EQ_MSG(0, count_marks(node, mark, O_DIRECT),
 			   "a page of the old contents was written");
-	ATF_REQUIRE_EQ_MSG(SIZE / PAGE, count_marks(node, UINT64_C(0x5353535353535353), O_DIRECT),
+	ATF_REQUIRE_EQ_MSG(BYTES / PAGE, count_marks(node, UINT64_C(0x5353535353535353), O_DIRECT),
 			   "a page is not the snapshot's");
 	return true;
 }
@@ -215,7 +216,7 @@ ATF_TC_BODY(a_buffered_writer_of_single_bytes_never_brings_an_old_page_over, tc)
 	pid_t pid;
 
 	lab_up();
-	lab_create("p/v", SIZE);
+	lab_create("p/v", BYTES);
 	s = share();
 	mark_all(s->node, UINT64_C(0x5353535353535353));
 	lab_snapshot("p/v@s");
