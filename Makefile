@@ -97,6 +97,8 @@ unit-tests: $(UNIT_TESTS)
 tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(B)/tests/lib.sh $(BENCHES)
 
 # The fakes that a unit test is linked with, before the library: one line for each that has some.
+FAKE_KERNEL = $(addprefix $(B)/tests/unit/,fake_kernel.o fake_query.o fake_thin.o fake_guard.o)
+$(filter $(B)/tests/unit/dm_%,$(UNIT_TESTS)): $(FAKE_KERNEL)
 $(filter $(B)/tests/unit/vfs_test $(B)/tests/unit/catalogue_%,$(UNIT_TESTS)): $(B)/tests/unit/catalogue_rig.o
 $(addprefix $(B)/tests/guest/dm/,switch_test udev_test): $(B)/tests/guest/dm/rig.o
 

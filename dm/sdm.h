@@ -14,7 +14,8 @@
 #define SDM_UUID_MAX 129
 #define SDM_PARAMS_MAX 512
 
-/* ---- kernel.c, query.c, udev.c: thin wrappers; the fake for unit tests replaces these and guard.c ---- */
+/* ---- kernel.c, query.c, udev.c: thin wrappers. The fake for unit tests (tests/unit/fake_kernel.h)
+ * takes the place of these, of guard.c and of link.c ---- */
 
 /* Who may look at a device; decides the udev flags of every one of its resumes and its removal. */
 enum sdm_audience {

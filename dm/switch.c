@@ -60,16 +60,12 @@ static int load_all(struct sdm_switch *sw, struct snapmgr_err *err)
 	return r;
 }
 
-/* Without one (no sysfs), the counters are never the same, and the cache is always purged. */
-static int open_stat(int device_fd)
+static int open_stat(const struct stat *st)
 {
 	char path[64];
-	struct stat st;
 
-	if (fstat(device_fd, &st) < 0)
-		return -1;
-	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(st.st_rdev),
-		       minor(st.st_rdev));
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(st->st_rdev),
+		       minor(st->st_rdev));
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
@@ -81,13 +77,24 @@ static bool read_stat(int fd, char *buf, size_t size)
 	return n > 0;
 }
 
-/* From here on a page that gets into the cache is seen by the I/O that brought it there. */
-static void empty_cache(struct sdm_switch *sw)
+/*
+ * From here on a page that gets into the cache is seen by the I/O that brought it there. Where that
+ * cannot be seen, or others have it open, the cache will be purged under suspension.
+ */
+static int empty_cache(struct sdm_switch *sw, struct snapmgr_err *err)
 {
-	sw->stat_fd = open_stat(sw->opts.flush_fd);
-	if (sw->stat_fd >= 0)
-		(void)read_stat(sw->stat_fd, sw->stat_before, sizeof(sw->stat_before));
+	struct stat st;
+
+	if (fstat(sw->opts.flush_fd, &st) < 0 || !S_ISBLK(st.st_mode)) {
+		sw->opts.flush_fd = -1; /* has no page cache */
+		return 0;
+	}
+	if (!sw->opts.online)
+		sw->stat_fd = open_stat(&st);
+	if (sw->stat_fd < 0 || !read_stat(sw->stat_fd, sw->stat_before, sizeof(sw->stat_before)))
+		return sdm_purge_start(sw->opts.flush_fd, &sw->purge, err);
 	(void)ioctl(sw->opts.flush_fd, BLKFLSBUF, 0);
+	return 0;
 }
 
 static struct sdm_switch *new_switch(const struct sdm_switch_device *devs, size_t n,
@@ -122,12 +129,10 @@ int sdm_switch_prepare(const struct sdm_switch_device *devs, size_t n,
 	r = sdm_guard_arm(&plan, &sw->guard, err);
 	if (r == 0)
 		r = load_all(sw, err);
-	if (r == 0 && opts->flush_fd >= 0 && opts->online)
-		r = sdm_purge_start(opts->flush_fd, &sw->purge, err);
+	if (r == 0 && opts->flush_fd >= 0)
+		r = empty_cache(sw, err);
 	if (r < 0)
 		return r;
-	if (opts->flush_fd >= 0 && !opts->online)
-		empty_cache(sw);
 	*ret = sw;
 	sw = NULL;
 	return 0;
@@ -247,7 +252,7 @@ static bool cache_is_empty(const struct sdm_switch *sw)
 	char stat_now[sizeof(sw->stat_before)];
 	struct sdm_info info;
 
-	if (sw->opts.online || sw->purge || sw->stat_fd < 0)
+	if (sw->purge)
 		return false;
 	return sdm_info(sw->members[0].d.dev->name, &info, NULL) == 0 && info.open_count <= 1 &&
 	       read_stat(sw->stat_fd, stat_now, sizeof(stat_now)) &&
