@@ -112,6 +112,10 @@ $(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/cr
 	$(B)/tests/guest/volume/%,$(GUEST_C_TESTS)): \
 	$(B)/tests/guest/pool_lab.o
 
+# This one makes calls of the library fail.
+WRAPPED = scat_commit scat_open sdm_load sdm_resume
+$(B)/tests/guest/revert/fault_test: private LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
+
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
 	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)
 
