@@ -90,11 +90,12 @@ $(B)/bin/snapmgr: $(CLI_OBJ) $(LIB_A) $(B)/members
 UNIT_TESTS = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c))
 GUEST_C_TESTS = $(patsubst %.c,$(B)/%,$(wildcard tests/guest/*/*_test.c))
 SHELL_TESTS = $(patsubst %.sh,$(B)/%,$(wildcard tests/guest/*/*_test.sh tests/host/*_test.sh))
+SHELL_LIBS = $(patsubst %,$(B)/%,$(wildcard tests/*.sh))
 BENCHES = $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 FUZZERS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
 
 unit-tests: $(UNIT_TESTS)
-tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(B)/tests/lib.sh $(BENCHES)
+tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(SHELL_LIBS) $(BENCHES)
 
 # The fakes that a unit test is linked with, before the library: one line for each that has some.
 FAKE_KERNEL = $(addprefix $(B)/tests/unit/,fake_kernel.o fake_query.o fake_thin.o fake_guard.o)
@@ -129,7 +130,7 @@ $(SHELL_TESTS): $(B)/%: %.sh
 	@mkdir -p $(@D)
 	@cp $< $@.new && chmod 755 $@.new && mv $@.new $@
 
-$(B)/tests/lib.sh: tests/lib.sh
+$(SHELL_LIBS): $(B)/%: %
 	@mkdir -p $(@D)
 	@cp $< $@
 
