@@ -67,7 +67,7 @@ int shost_probe(const char *path, char *ret_type, size_t size, struct snapmgr_er
 #define SHOST_SWAP    2u
 #define SHOST_HOLDER  4u  /* dm, md, bcache, ... device on top, e.g. a mapped partition or an LV */
 #define SHOST_LOOP    8u  /* a loop device whose backing file is it (sysfs backing_file) */
-#define SHOST_PROCESS 16u /* a process that has it open */
+#define SHOST_PROCESS 16u /* a process that has it open, or else mapped */
 
 struct shost_holder {
 	unsigned int kind; /* one of the above */
@@ -82,8 +82,10 @@ typedef int shost_holder_fn(const struct shost_holder *holder, void *data);
  * shost_holders() - who uses a device, cheapest kinds first
  * @kinds: mask of the above; SHOST_PROCESS walks /proc and is dear: ask only for a message
  *
- * A partition of the device (kernel partition) counts with its own users. A btrfs on several devices
- * is found by its mounts too (sysfs fs/btrfs/UUID/devices). Skips our own process's descriptors.
+ * A kernel partition of the device counts with its own users. A mount counts for every device of its
+ * filesystem: all members of a btrfs, the journal of an ext4, the log and realtime devices of an XFS.
+ * Skips our own process's descriptors. Whoever was granted O_EXCL needs to ask for SHOST_LOOP only:
+ * the kernel claims the device for all the others.
  * Return: 0, what @visit answered, or a negative errno.
  */
 int shost_holders(dev_t devno, unsigned int kinds, shost_holder_fn *visit, void *data,
@@ -101,9 +103,11 @@ struct shost_freeze {
 /**
  * shost_freeze() - syncfs and FIFREEZE every mounted filesystem on @devices, each once
  *
- * Found through mountinfo and, for btrfs on several devices, sysfs; the journal device of an ext4
- * (sysfs or superblock) counts as one of its devices too. One that was frozen already stays so and
- * is not in @fds. On failure all are thawed.
+ * Also those in other mount namespaces, those that have only their journal or log there, and those
+ * on partitions, dm, md and loop devices above, or on loop devices in a file of such a filesystem.
+ * What lies higher is frozen first, and thawed last. One that was frozen already stays so and is not
+ * in @fds; what lies on such a one cannot be synced and is left alone. One that cannot freeze (FAT)
+ * is synced, and has_fs stays false. On failure all are thawed.
  * Call shost_thaw() on every path; the fds may be handed to a guard.
  */
 int shost_freeze(const dev_t *devices, size_t n, struct shost_freeze *ret, struct snapmgr_err *err);

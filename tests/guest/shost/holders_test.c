@@ -155,6 +155,17 @@ ATF_TC_BODY(a_btrfs_is_found_also_when_its_source_has_lost_its_name, tc)
 	lab_fresh();
 }
 
+ATF_TC_WITHOUT_HEAD(a_btrfs_whose_mount_is_hidden_is_found_by_its_source);
+ATF_TC_BODY(a_btrfs_whose_mount_is_hidden_is_found_by_its_source, tc)
+{
+	lab_fresh();
+	lab_run("mkfs.btrfs -q %s %s && mkdir " LAB "/a && mount %s " LAB
+		"/a && mount -t tmpfs over " LAB "/a",
+		lab_disk(0), lab_disk(1), lab_disk(1));
+	lab_check_held(lab_disk(0), LAB_KERNEL_KINDS & SHOST_MOUNT, "mounted on '" LAB "/a'");
+	lab_fresh();
+}
+
 ATF_TC_WITHOUT_HEAD(an_external_journal_is_held_by_its_filesystem);
 ATF_TC_BODY(an_external_journal_is_held_by_its_filesystem, tc)
 {
@@ -353,6 +364,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_mount_out_of_sight_is_still_told);
 	ATF_TP_ADD_TC(tp, each_member_of_a_btrfs_is_held_by_its_mounts);
 	ATF_TP_ADD_TC(tp, a_btrfs_is_found_also_when_its_source_has_lost_its_name);
+	ATF_TP_ADD_TC(tp, a_btrfs_whose_mount_is_hidden_is_found_by_its_source);
 	ATF_TP_ADD_TC(tp, an_external_journal_is_held_by_its_filesystem);
 	ATF_TP_ADD_TC(tp, an_xfs_log_is_held_by_its_filesystem);
 	ATF_TP_ADD_TC(tp, swap_is_told_also_when_its_name_is_deleted);
