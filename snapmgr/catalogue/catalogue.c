@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "snapmgr/catalogue/bytes.h"
 #include "snapmgr/catalogue/internal.h"
 
 #define CHECKPOINT_FRAMES 256u /* the log is moved into the database at a close beyond this */
@@ -144,22 +143,25 @@ int scat_format(const char *device, const struct scat_pool *pool, struct snapmgr
 
 /* ---- what may be opened ---- */
 
-/* The database's header as it is in place: what is wrong here must not reach SQLite. */
-static int check_header(struct scat *cat, struct snapmgr_err *err)
+/* Else SQLite would look for a rollback journal, or lay out the log in other frames. */
+static int check_modes(struct scat *cat, struct snapmgr_err *err)
 {
-	const struct scat_region *region = &cat->vfs->region;
-	unsigned char header[100] = { 0 };
-	ssize_t n = scat_region_read(region, header, sizeof(header), region->db_at);
+	sqlite3_stmt *stmt;
+	int64_t page_bytes = 0;
+	bool wal = false;
+	int r = scat_number(cat, "PRAGMA page_size", NULL, &page_bytes, err);
 
-	if (n < 0) {
-		(void)scat_vfs_failed(cat->vfs, SQLITE_IOERR_READ, (int)n, NULL);
-		return scat_sql_failed(cat, SQLITE_IOERR_READ, err);
-	}
-	if (memcmp(header, "SQLite format 3", 16) != 0)
-		return scat_damaged(cat, err, "it has no database");
-	if (get_be16(header + 16) != SCAT_PAGE_BYTES || header[18] != 2 || header[19] != 2)
-		return scat_damaged(cat, err, "its database header is impossible");
-	return 0;
+	if (r == 0)
+		r = scat_query(cat, "PRAGMA journal_mode", NULL, &stmt, err);
+	if (r < 0)
+		return r;
+	r = scat_step(cat, stmt, err);
+	if (r > 0)
+		wal = strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") == 0;
+	scat_finish(cat, stmt);
+	if (r >= 0 && (!wal || page_bytes != SCAT_PAGE_BYTES))
+		return scat_damaged(cat, err, "its database is of another layout");
+	return r < 0 ? r : 0;
 }
 
 static int check_versions(struct scat *cat, struct snapmgr_err *err)
@@ -267,11 +269,11 @@ int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, str
 	if (r < 0)
 		return r;
 	harden(cat);
-	r = check_header(cat, err);
-	if (r == 0)
-		r = exec(cat, "PRAGMA temp_store=2;PRAGMA cell_size_check=1;BEGIN", err);
+	r = exec(cat, "PRAGMA temp_store=2;PRAGMA cell_size_check=1;BEGIN", err);
 	if (r == 0)
 		r = check_versions(cat, err);
+	if (r == 0)
+		r = check_modes(cat, err);
 	if (r == 0)
 		r = scat_schema_check(cat, err);
 	scat_rollback(cat);

@@ -11,7 +11,7 @@
 #include "snapmgr/catalogue/vfs.h"
 
 #define SCAT_APPLICATION_ID 0x536e614d /* "SnaM" */
-#define SCAT_CACHED	    48
+#define SCAT_CACHED	    80
 #define SCAT_THIN_MAX	    ((INT64_C(1) << 24) - 1)
 #define SCAT_TIME_MAX	    INT64_C(253402300799999999) /* the end of the year 9999 */
 

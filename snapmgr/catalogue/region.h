@@ -38,6 +38,9 @@ void scat_region_close(struct scat_region *region);
 /* scat_region_format() - write a header; log and database become empty. Does not flush. */
 int scat_region_format(const char *path, const struct sm_uuid *pool, struct snapmgr_err *err);
 
+/* scat_pretend_life() - for unit tests: what files answer for their life */
+void scat_pretend_life(uint64_t life);
+
 /* pread and pwrite of everything. Return: bytes (fewer only at the end of a file), or -errno. */
 ssize_t scat_region_read(const struct scat_region *region, void *buf, size_t len, uint64_t at);
 int scat_region_write(const struct scat_region *region, const void *buf, size_t len, uint64_t at);

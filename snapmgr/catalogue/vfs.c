@@ -220,6 +220,19 @@ static int wal_size(struct scat_vfs *vfs, sqlite3_int64 *ret)
 	return SQLITE_OK;
 }
 
+/*
+ * There is no database yet; or a power cut spoilt its first page while a checkpoint wrote it, and
+ * the log has a whole one. SQLite must not take that for empty: it would delete the log.
+ */
+static int torn_db_size(struct scat_vfs *vfs, sqlite3_int64 *ret)
+{
+	sqlite3_int64 wal = 0;
+	int r = wal_size(vfs, &wal);
+
+	*ret = wal > 0 ? SCAT_PAGE_BYTES : 0;
+	return r;
+}
+
 static int db_size(struct scat_vfs *vfs, sqlite3_int64 *ret)
 {
 	unsigned char header[DB_HEADER_BYTES] = { 0 };
@@ -228,9 +241,8 @@ static int db_size(struct scat_vfs *vfs, sqlite3_int64 *ret)
 
 	if (n < 0)
 		return scat_vfs_failed(vfs, SQLITE_IOERR_FSTAT, (int)n, NULL);
-	*ret = 0;
 	if (memcmp(header, db_magic, sizeof(db_magic)) != 0)
-		return SQLITE_OK;
+		return torn_db_size(vfs, ret);
 	size = (uint64_t)get_be32(header + DB_PAGES_AT) * SCAT_PAGE_BYTES;
 	if (size == 0)
 		size = SCAT_PAGE_BYTES;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -27,7 +28,9 @@ static void record(bool sync, const void *data, size_t len, uint64_t at)
 		ATF_REQUIRE(rig_io.ops != NULL);
 	}
 	op = &rig_io.ops[rig_io.n_ops++];
-	*op = (struct rig_op){ .sync = sync, .at = at, .len = len, .mark = rig_io.mark };
+	*op = (struct rig_op){
+		.sync = sync, .at = at, .len = len, .begun = rig_io.begun, .durable = rig_io.durable
+	};
 	if (len) {
 		op->data = malloc(len);
 		ATF_REQUIRE(op->data != NULL);
@@ -38,6 +41,8 @@ static void record(bool sync, const void *data, size_t len, uint64_t at)
 ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
 {
 	rig_io.writes++;
+	if (rig_io.kill_after_writes && rig_io.writes > (uint64_t)rig_io.kill_after_writes)
+		(void)raise(SIGKILL);
 	if (rig_io.fail_writes > 0) {
 		errno = EIO;
 		return -1;

@@ -54,7 +54,7 @@ struct rig_op {
 	uint64_t at;
 	size_t len;
 	unsigned char *data;
-	int mark; /* rig_mark as it was then */
+	uint32_t begun, durable; /* as they were then */
 };
 struct rig_io {
 	uint64_t writes, syncs;
@@ -63,7 +63,8 @@ struct rig_io {
 	bool record;
 	struct rig_op *ops;
 	size_t n_ops, room;
-	int mark;
+	uint32_t begun, durable; /* commits, for the record's sake */
+	int kill_after_writes;	 /* SIGKILL ourselves before the one after so many; 0: never */
 };
 extern struct rig_io rig_io;
 
