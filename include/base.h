@@ -79,6 +79,8 @@ uint32_t sm_crc32c(uint32_t crc, const void *data, size_t len); /* start with 0 
 
 /* sm_copy_text() - bounded copy, always terminated; -ENAMETOOLONG where it was cut. */
 int sm_copy_text(char *to, size_t size, const char *from);
+/* sm_utf8_length() - bytes of the first character (1 for NUL); 0 where it is not valid UTF-8. */
+size_t sm_utf8_length(const char *text);
 /* sm_utf8_valid() - valid UTF-8 without control characters. */
 bool sm_utf8_valid(const char *text);
 

@@ -78,7 +78,7 @@ struct snapmgr;
 
 struct snapmgr_open_opts {
 	size_t size;
-	uint32_t wait_ms; /* how long to wait for a pool's lock; 0 is try once; default 30000 */
+	uint32_t wait_ms; /* how long to wait for a pool's lock; 0 is try once (30000 without options) */
 	/* A warning (one line, no newline) that fails nothing; NULL drops it. */
 	void (*warn)(const char *message, void *data);
 	/* Progress of long work; a non-zero answer asks it to stop. May be NULL. */

@@ -18,9 +18,9 @@ int sm_copy_text(char *to, size_t size, const char *from)
 	return 0;
 }
 
-/* Length of the UTF-8 sequence at @p, 0 where it is none (overlong and surrogates included). */
-static size_t utf8_len(const unsigned char *p)
+size_t sm_utf8_length(const char *text)
 {
+	const unsigned char *p = (const unsigned char *)text;
 	static const struct {
 		unsigned char mask, lead;
 		uint32_t min;
@@ -48,7 +48,7 @@ bool sm_utf8_valid(const char *text)
 	const unsigned char *p = (const unsigned char *)text;
 
 	while (*p) {
-		size_t len = utf8_len(p);
+		size_t len = sm_utf8_length((const char *)p);
 		bool c1 = len == 2 && p[0] == 0xc2 && p[1] < 0xa0;
 
 		if (!len || *p < 0x20 || *p == 0x7f || c1)

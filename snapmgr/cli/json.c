@@ -86,7 +86,7 @@ static void quoted(struct json *j, const char *text)
 
 	(void)putc_unlocked('"', j->to);
 	while (*text) {
-		size_t len = utf8_length(text);
+		size_t len = sm_utf8_length(text);
 		const char *instead = len == 1 ? escape((unsigned char)*text, scratch) : "";
 
 		if (!len)

@@ -100,28 +100,12 @@ const char *text_time(int64_t us, char to[TEXT_TIME])
 	return to;
 }
 
-size_t utf8_length(const char *text)
-{
-	const unsigned char *p = (const unsigned char *)text;
-	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-	if (p[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0; /* longer than needed, a surrogate, or past U+10FFFF */
-	return len;
-}
-
 size_t utf8_columns(const char *text)
 {
 	size_t columns = 0;
 
 	while (*text) {
-		size_t len = utf8_length(text);
+		size_t len = sm_utf8_length(text);
 
 		text += len ? len : 1;
 		columns++;
@@ -142,7 +126,7 @@ static bool is_plain(const char *text, size_t len)
 void text_plain(FILE *to, const char *text)
 {
 	while (*text) {
-		size_t len = utf8_length(text);
+		size_t len = sm_utf8_length(text);
 
 		if (is_plain(text, len))
 			(void)fwrite(text, 1, len, to);

@@ -22,8 +22,6 @@ const char *text_percent(uint64_t part, uint64_t whole, char to[TEXT_SIZE]);
 /* text_time() - RFC 3339 in UTC with microseconds; loads no time zone */
 const char *text_time(int64_t us, char to[TEXT_TIME]);
 
-/* utf8_length() - bytes of the first character (1 for NUL); 0 where it is not valid UTF-8 */
-size_t utf8_length(const char *text);
 /* utf8_columns() - characters in @text, an invalid byte counting as one */
 size_t utf8_columns(const char *text);
 /* text_plain() - write @text with '?' for what might drive a terminal or is not UTF-8 */

@@ -39,11 +39,11 @@ static int refuse(const char *spec, const struct shost_holder *holder, struct sn
 		unsigned int kind;
 		const char *way_out;
 	} ways[] = {
-		{ SHOST_MOUNT, "unmount it, or use --remount" },
+		{ SHOST_MOUNT, "unmount it first (revert and undo: or use --remount)" },
 		{ SHOST_SWAP, "run swapoff first" },
 		{ SHOST_HOLDER, "take that device down first" },
 		{ SHOST_LOOP, "detach it with 'losetup -d' first" },
-		{ SHOST_PROCESS, "end it, or use --online where it can follow a change underneath" },
+		{ SHOST_PROCESS, "end it first (revert and undo: or use --online where it can follow a change underneath)" },
 	};
 	const char *way_out = "";
 

@@ -61,8 +61,11 @@ int snapmgr_pool_activate(struct snapmgr *sm, const char *pool, struct snapmgr_e
 	struct sm_pool running = { .lock = SLOCK_NONE };
 	char uuid[SNAPMGR_UUID_TEXT];
 	bool active;
-	int r = sm_pool_open(sm, pool, false, &running, err);
+	int r = sdm_init(err);
 
+	if (r < 0)
+		return r;
+	r = sm_pool_open(sm, pool, false, &running, err);
 	if (r == 0) {
 		sm_uuid_text(&running.b.uuid, uuid);
 		sm_pool_close(&running);
