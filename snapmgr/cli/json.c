@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base.h"
 #include "snapmgr/cli/json.h"
 
 #include <inttypes.h>
