@@ -167,7 +167,7 @@ static int warn_lost(const char *uuid, void *data)
 
 	if (r == 0)
 		r = sm_members_running(&pool, &m, &why);
-	if (r < 0)
+	if (r < 0 && why.code == SNAPMGR_NOT_FOUND) /* else it was told with what is left of it */
 		sm_warn(show->sm, "%s", why.message);
 	return 0;
 }
@@ -201,8 +201,8 @@ int snapmgr_pool_show(struct snapmgr *sm, const char *pool, snapmgr_pool_fn *vis
 	r = show_active(&show, pool, &why);
 	if (r >= 0 || why.code == SNAPMGR_OK)
 		return r;
-	if (r == -ENODEV ||
-	    why.code == SNAPMGR_DAMAGED) { /* inactive, or all that can be said of it */
+	if (r == -ENODEV || why.code == SNAPMGR_DAMAGED || why.code == SNAPMGR_IO) {
+		/* inactive, or all that can be said of it */
 		r = sm_members_find(pool, &m, err);
 		return r == 0 ? show_members(&m, &show) : r;
 	}
