@@ -246,6 +246,7 @@ ATF_TC_BODY(a_pool_is_renamed_while_inactive, tc)
 static void rename_back_and_forth(void *data)
 {
 	(void)data;
+	(void)setenv("DM_DISABLE_UDEV", "1", 1); /* else it mostly waits for udev, with all done */
 	lab_reopen();
 	lab_ready();
 	for (;;) {
@@ -273,7 +274,7 @@ ATF_TC_BODY(a_rename_killed_anywhere_is_finished_or_undone, tc)
 		struct sdm_info volume, snapshot;
 		const char *name;
 
-		lab_sleep_ms((unsigned int)(lab_random(&random) % 150));
+		lab_sleep_ms((unsigned int)(lab_random(&random) % 60));
 		lab_end(pid);
 		name = lab_exists("p/a") ? "a" : "b";
 		LAB_DO(sdm_info(name[0] == 'a' ? "snapmgr-p-a" : "snapmgr-p-b", &volume, &err));
@@ -288,7 +289,6 @@ ATF_TC_BODY(a_rename_killed_anywhere_is_finished_or_undone, tc)
 			      "round %d: names do not follow '%s'", i, name);
 	}
 	printf("killed between kernel and catalogue: %d times\n", unsettled);
-	lab_run("udevadm settle && [ $(ls /dev/snapmgr/p | wc -l) = 2 ]");
 	lab_check_rest();
 }
 
