@@ -160,6 +160,13 @@ static void remove_all(void)
 		(void)!system("dmsetup remove_all --force");
 }
 
+void lab_forget(void)
+{
+	remove_all();
+	ATF_REQUIRE(!has_block("dm-", "dm"));
+	lab_run("rm -rf " SM_RUN_DIR " " SM_DEV_DIR);
+}
+
 static void wipe(const char *disk)
 {
 	AUTO(sm_close_fd) int fd = open(disk, O_RDWR | O_CLOEXEC);

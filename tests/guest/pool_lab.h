@@ -50,6 +50,8 @@ void lab_up(void);    /* lab_clean(), pool "p" on the first two disks, a handle 
 /* lab_up_small() - the same on one device of @bytes, a part of the first disk. */
 void lab_up_small(uint64_t bytes);
 void lab_reopen(void);		      /* a new handle, e.g. in a forked child */
+/* lab_forget() - every dm device taken away as a reboot would, and /run emptied; disks stay. */
+void lab_forget(void);
 const char *lab_disk(unsigned int n); /* the @n-th of the guest, from 0 */
 /* lab_run() - a shell command that must succeed. */
 void lab_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What fails in the middle of a revert, and what is true then.
+ *
+ * The linker hands us the calls of the library named here (--wrap, see the Makefile); all else is real.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "../pool_lab.h"
+#include "snapmgr/catalogue/catalogue.h"
+
+#define SIZE (4 * SM_MIB)
+
+int __real_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err);
+int __wrap_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err);
+int __real_scat_open(const char *device, const struct sm_uuid *uuid, bool writable,
+		     struct scat **ret, struct snapmgr_err *err);
+int __wrap_scat_open(const char *device, const struct sm_uuid *uuid, bool writable,
+		     struct scat **ret, struct snapmgr_err *err);
+int __real_sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie,
+		      struct snapmgr_err *err);
+int __wrap_sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie,
+		      struct snapmgr_err *err);
+int __real_sdm_load(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
+		    struct snapmgr_err *err);
+int __wrap_sdm_load(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
+		    struct snapmgr_err *err);
+
+/* How the next durable commit goes, and what comes after it. */
+static enum { COMMITS, NOT_DONE, DONE_BUT_FAILS } commit_goes;
+static int opens_fail, resumes_fail, loads_fail;
+
+int __wrap_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
+{
+	int r;
+
+	if (!durable || commit_goes == COMMITS)
+		return __real_scat_commit(cat, durable, err);
+	r = commit_goes == DONE_BUT_FAILS ? __real_scat_commit(cat, durable, err) : 0;
+	commit_goes = COMMITS;
+	return r < 0 ? r : sm_fail(err, SNAPMGR_IO, EIO, "cannot flush the catalogue");
+}
+
+int __wrap_scat_open(const char *device, const struct sm_uuid *uuid, bool writable,
+		     struct scat **ret, struct snapmgr_err *err)
+{
+	if (writable && opens_fail > 0 && commit_goes == COMMITS && opens_fail-- > 0)
+		return sm_fail(err, SNAPMGR_IO, EIO, "cannot open '%s'", device);
+	return __real_scat_open(device, uuid, writable, ret, err);
+}
+
+int __wrap_sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie,
+		      struct snapmgr_err *err)
+{
+	if (resumes_fail > 0 && strcmp(dev->name, "snapmgr-p-v") == 0 && resumes_fail-- > 0)
+		return sm_fail(err, SNAPMGR_KERNEL, ENOMEM, "cannot resume '%s'", dev->name);
+	return __real_sdm_resume(dev, cookie, err);
+}
+
+int __wrap_sdm_load(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
+		    struct snapmgr_err *err)
+{
+	if (loads_fail > 0 && loads_fail-- > 0)
+		return sm_fail(err, SNAPMGR_KERNEL, ENOMEM, "cannot load '%s'", dev->name);
+	return __real_sdm_load(dev, targets, n, err);
+}
+
+static void make_volume(void)
+{
+	lab_up();
+	lab_create("p/v", SIZE);
+	lab_write(lab_node("p/v"), 0, SIZE, 's', LAB_DIRECT);
+	lab_snapshot("p/v@s");
+	lab_write(lab_node("p/v"), 0, SIZE, 'h', LAB_DIRECT);
+}
+
+static bool head_is(char seed)
+{
+	return lab_holds(lab_node("p/v"), 0, SIZE, (uint64_t)seed, LAB_DIRECT);
+}
+
+/* Wholly old: no way back is needed, and no id is left. */
+static void check_old(void)
+{
+	ATF_CHECK(head_is('h'));
+	ATF_CHECK_EQ(0, lab_undo_points("p/v"));
+	lab_check_rest();
+	lab_revert("p/v@s");
+	ATF_CHECK(head_is('s'));
+}
+
+/* Wholly new, with the way back. */
+static void check_new(void)
+{
+	ATF_CHECK(head_is('s'));
+	ATF_CHECK_EQ(1, lab_undo_points("p/v"));
+	lab_check_rest();
+	LAB_DO(snapmgr_undo(lab, "p/v", NULL, NULL, &err));
+	ATF_CHECK(head_is('h'));
+	lab_check_rest();
+}
+
+ATF_TC_WITHOUT_HEAD(a_table_that_is_refused_changes_nothing);
+ATF_TC_BODY(a_table_that_is_refused_changes_nothing, tc)
+{
+	make_volume();
+	loads_fail = 1;
+	LAB_REFUSED(SNAPMGR_KERNEL, snapmgr_revert(lab, "p/v@s", NULL, NULL, &err));
+	check_old();
+}
+
+ATF_TC_WITHOUT_HEAD(a_commit_that_fails_changes_nothing);
+ATF_TC_BODY(a_commit_that_fails_changes_nothing, tc)
+{
+	make_volume();
+	commit_goes = NOT_DONE;
+	LAB_REFUSED(SNAPMGR_IO, snapmgr_revert(lab, "p/v@s", NULL, NULL, &err));
+	check_old();
+}
+
+ATF_TC_WITHOUT_HEAD(a_commit_that_only_seemed_to_fail_is_a_revert);
+ATF_TC_BODY(a_commit_that_only_seemed_to_fail_is_a_revert, tc)
+{
+	make_volume();
+	commit_goes = DONE_BUT_FAILS;
+	lab_revert("p/v@s");
+	check_new();
+}
+
+ATF_TC_WITHOUT_HEAD(a_lost_commit_of_unknown_outcome_is_found_out_by_recovery);
+ATF_TC_BODY(a_lost_commit_of_unknown_outcome_is_found_out_by_recovery, tc)
+{
+	make_volume();
+	commit_goes = NOT_DONE;
+	opens_fail = 2;
+	LAB_REFUSED(SNAPMGR_IO, snapmgr_revert(lab, "p/v@s", NULL, NULL, &err));
+	ATF_CHECK_MSG(strstr(lab_warnings, "snapmgr recover p"), "no warning: %s", lab_warnings);
+	ATF_CHECK(head_is('h'));
+	LAB_DO(snapmgr_recover(lab, "p", NULL, NULL, &err));
+	check_old();
+}
+
+ATF_TC_WITHOUT_HEAD(a_done_commit_of_unknown_outcome_follows_what_runs);
+ATF_TC_BODY(a_done_commit_of_unknown_outcome_follows_what_runs, tc)
+{
+	make_volume();
+	commit_goes = DONE_BUT_FAILS;
+	opens_fail = 2;
+	LAB_REFUSED(SNAPMGR_IO, snapmgr_revert(lab, "p/v@s", NULL, NULL, &err));
+	ATF_CHECK_MSG(strstr(lab_warnings, "snapmgr recover p"), "no warning: %s", lab_warnings);
+	lab_write(lab_node("p/v"), 0, SIZE, 'h',
+		  LAB_DIRECT); /* accepted after: never thrown away */
+	LAB_DO(snapmgr_recover(lab, "p", NULL, NULL, &err));
+	check_old();
+}
+
+ATF_TC_WITHOUT_HEAD(an_unknown_outcome_of_an_inactive_volume_is_the_catalogues);
+ATF_TC_BODY(an_unknown_outcome_of_an_inactive_volume_is_the_catalogues, tc)
+{
+	make_volume();
+	LAB_DO(snapmgr_deactivate(lab, "p/v", &err));
+	commit_goes = DONE_BUT_FAILS;
+	opens_fail = 2;
+	LAB_REFUSED(SNAPMGR_IO, snapmgr_revert(lab, "p/v@s", NULL, NULL, &err));
+	LAB_DO(snapmgr_activate(lab, "p/v", NULL, NULL, &err));
+	check_new();
+}
+
+ATF_TC_WITHOUT_HEAD(a_resume_that_fails_after_the_commit_goes_forward);
+ATF_TC_BODY(a_resume_that_fails_after_the_commit_goes_forward, tc)
+{
+	make_volume();
+	resumes_fail = 3; /* as often as it is tried: then the guard goes on, and recovery */
+	LAB_REFUSED(SNAPMGR_KERNEL, snapmgr_revert(lab, "p/v@s", NULL, NULL, &err));
+	lab_sleep_ms(500);
+	LAB_DO(snapmgr_recover(lab, "p", NULL, NULL, &err));
+	check_new();
+}
+
+ATF_TC_WITHOUT_HEAD(an_undo_whose_commit_is_of_unknown_outcome_loses_neither_head);
+ATF_TC_BODY(an_undo_whose_commit_is_of_unknown_outcome_loses_neither_head, tc)
+{
+	make_volume();
+	lab_revert("p/v@s");
+	commit_goes = DONE_BUT_FAILS;
+	opens_fail = 2;
+	LAB_REFUSED(SNAPMGR_IO, snapmgr_undo(lab, "p/v", NULL, NULL, &err));
+	ATF_CHECK(head_is('s'));
+	LAB_DO(snapmgr_recover(lab, "p", NULL, NULL, &err));
+	check_new();
+}
+
+static int keep_volume(const struct snapmgr_object *o, void *data)
+{
+	struct snapmgr_object *ret = data;
+
+	if (strcmp(o->name, "v") == 0)
+		*ret = *o;
+	return 0;
+}
+
+/* One volume that cannot be put right keeps nobody else from working, and is retried. */
+ATF_TC_WITHOUT_HEAD(a_volume_that_cannot_be_healed_says_so_and_keeps_no_other_one_from_working);
+ATF_TC_BODY(a_volume_that_cannot_be_healed_says_so_and_keeps_no_other_one_from_working, tc)
+{
+	struct snapmgr_object v;
+
+	make_volume();
+	lab_create("p/w", SIZE);
+	commit_goes = NOT_DONE;
+	opens_fail = 2; /* the operation stays */
+	LAB_REFUSED(SNAPMGR_IO, snapmgr_revert(lab, "p/v@s", NULL, NULL, &err));
+	{
+		struct snapmgr_object o;
+
+		lab_show("p/v", &o);
+		LAB_DO(sdm_suspend(o.dm_name, 0, &err));
+	}
+	resumes_fail = 1000;
+	lab_snapshot("p/w@x");
+	LAB_DO(snapmgr_list(lab, "p", NULL, keep_volume, &v, &err));
+	ATF_CHECK_STREQ("reverting_error", v.state);
+	LAB_REFUSED(SNAPMGR_BAD_STATE, snapmgr_snapshot(lab, (const char *const[]){ "p/v@t" }, 1,
+							NULL, NULL, NULL, &err));
+	resumes_fail = 0;
+	lab_snapshot("p/w@y");
+	check_old();
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, a_table_that_is_refused_changes_nothing);
+	ATF_TP_ADD_TC(tp, a_commit_that_fails_changes_nothing);
+	ATF_TP_ADD_TC(tp, a_commit_that_only_seemed_to_fail_is_a_revert);
+	ATF_TP_ADD_TC(tp, a_lost_commit_of_unknown_outcome_is_found_out_by_recovery);
+	ATF_TP_ADD_TC(tp, a_done_commit_of_unknown_outcome_follows_what_runs);
+	ATF_TP_ADD_TC(tp, an_unknown_outcome_of_an_inactive_volume_is_the_catalogues);
+	ATF_TP_ADD_TC(tp, a_resume_that_fails_after_the_commit_goes_forward);
+	ATF_TP_ADD_TC(tp, an_undo_whose_commit_is_of_unknown_outcome_loses_neither_head);
+	ATF_TP_ADD_TC(tp,
+		      a_volume_that_cannot_be_healed_says_so_and_keeps_no_other_one_from_working);
+	return atf_no_error();
+}
