@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is left, and what is not, where a verb fails between two of its steps. */
+#include <atf-c.h>
+#include <errno.h>
+#include <string.h>
+
+#include "tests/unit/core_rig.h"
+
+static bool exists(const char *spec)
+{
+	return snapmgr_show(rig_sm, spec, NULL, NULL, NULL) == 0;
+}
+
+static unsigned int operations(void)
+{
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	int64_t n = 0;
+
+	MUST(sm_find(rig_sm, "p0", SM_WANT_POOL, false, &f, &rig_err));
+	MUST(scat_number(f.pool.cat, "SELECT count(*) FROM operations", NULL, &n, &rig_err));
+	return (unsigned int)n;
+}
+
+static void check_clean(void)
+{
+	ATF_CHECK_EQ(0, operations());
+	ATF_CHECK_STREQ("", fake_kernel_violations());
+	ATF_CHECK_EQ(0, fake_kernel_cookies());
+}
+
+ATF_TC_WITHOUT_HEAD(an_id_that_a_dead_process_made_is_deleted_and_made_again);
+ATF_TC_BODY(an_id_that_a_dead_process_made_is_deleted_and_made_again, tc)
+{
+	rig_up();
+	MUST(sdm_thin_create(POOL_DEV, 1, &rig_err)); /* made, and never committed */
+	fake_kernel_log_clear();
+	rig_create("p0/v");
+	ATF_CHECK_EQ(1, rig_thin("p0/v"));
+	ATF_CHECK_EQ(2, fake_kernel_count("message " POOL_DEV " create_thin 1"));
+	ATF_CHECK_EQ(1, fake_kernel_count("message " POOL_DEV " delete 1"));
+	MUST(sdm_thin_create(POOL_DEV, 2, &rig_err));
+	rig_take("p0/v@s1");
+	ATF_CHECK_EQ(2, rig_thin("p0/v@s1"));
+	ATF_CHECK_EQ(1, fake_kernel_count("message " POOL_DEV " delete 2"));
+	check_clean();
+}
+
+ATF_TC_WITHOUT_HEAD(an_id_that_a_row_names_is_never_deleted_for_another);
+ATF_TC_BODY(an_id_that_a_row_names_is_never_deleted_for_another, tc)
+{
+	struct snapmgr_create_opts o = SNAPMGR_OPTS_INIT(struct snapmgr_create_opts);
+	struct scat *cat;
+	struct scat_pool row;
+
+	o.size_bytes = SM_MIB;
+	rig_up();
+	rig_create("p0/v");
+	cat = rig_open(true);
+	MUST(scat_pool_get(cat, &row, &rig_err));
+	row.next_thin = 1; /* a counter that went back */
+	MUST(scat_begin(cat, &rig_err));
+	MUST(scat_pool_put(cat, &row, &rig_err));
+	MUST(scat_commit(cat, true, &rig_err));
+	scat_close(cat);
+	ATF_CHECK_EQ(-EUCLEAN, snapmgr_create(rig_sm, "p0/w", &o, NULL, NULL, &rig_err));
+	ATF_CHECK_EQ(SNAPMGR_DAMAGED, rig_err.code);
+	ATF_CHECK_MSG(strstr(rig_err.message, "pool check p0"), "%s", rig_err.message);
+	ATF_CHECK(fake_kernel_has_thin(POOL_DEV, 1));
+	ATF_CHECK(!exists("p0/w"));
+}
+
+ATF_TC_WITHOUT_HEAD(a_revert_forgets_the_copy_when_the_commit_fails);
+ATF_TC_BODY(a_revert_forgets_the_copy_when_the_commit_fails, tc)
+{
+	uint32_t head;
+
+	rig_up();
+	rig_create("p0/v");
+	fake_kernel_write("snapmgr-p0-v", 1);
+	rig_take("p0/v@s1");
+	fake_kernel_write("snapmgr-p0-v", 2);
+	head = rig_thin("p0/v");
+	rig_io.fail_syncs = 1;
+	ATF_CHECK_EQ(-EIO, snapmgr_revert(rig_sm, "p0/v@s1", NULL, NULL, &rig_err));
+	ATF_CHECK_EQ(SNAPMGR_IO, rig_err.code);
+	rig_io.fail_syncs = 0;
+	ATF_CHECK(!fake_kernel_is_suspended("snapmgr-p0-v"));
+	ATF_CHECK_EQ(2, fake_kernel_read("snapmgr-p0-v"));
+	ATF_CHECK_EQ(head, rig_thin("p0/v"));
+	ATF_CHECK_EQ_MSG(3, fake_kernel_thins(POOL_DEV), "%s", fake_kernel_log()); /* 0, head, s1 */
+	MUST(snapmgr_revert(rig_sm, "p0/v@s1", NULL, NULL, &rig_err));
+	ATF_CHECK_EQ(1, fake_kernel_read("snapmgr-p0-v"));
+	check_clean();
+}
+
+ATF_TC_WITHOUT_HEAD(a_volume_that_cannot_be_mapped_is_not_left_behind);
+ATF_TC_BODY(a_volume_that_cannot_be_mapped_is_not_left_behind, tc)
+{
+	struct snapmgr_create_opts o = SNAPMGR_OPTS_INIT(struct snapmgr_create_opts);
+
+	o.size_bytes = SM_MIB;
+	rig_up();
+	fake_kernel_fail("create snapmgr-p0-v *", 1, EBUSY);
+	ATF_CHECK_EQ(-EBUSY, snapmgr_create(rig_sm, "p0/v", &o, NULL, NULL, &rig_err));
+	ATF_CHECK(!exists("p0/v"));
+	ATF_CHECK_EQ(1, fake_kernel_thins(POOL_DEV));
+	check_clean();
+	rig_create("p0/v");
+}
+
+ATF_TC_WITHOUT_HEAD(snapshots_that_cannot_all_be_made_leave_none);
+ATF_TC_BODY(snapshots_that_cannot_all_be_made_leave_none, tc)
+{
+	const char *const both[] = { "p0/a@s", "p0/b@s" };
+
+	rig_up();
+	rig_create("p0/a");
+	rig_create("p0/b");
+	fake_kernel_fail("message * create_snap *", 2, ENOSPC);
+	ATF_CHECK(snapmgr_snapshot(rig_sm, both, 2, NULL, NULL, NULL, &rig_err) < 0);
+	ATF_CHECK_EQ(3, fake_kernel_thins(POOL_DEV));
+	ATF_CHECK(!exists("p0/a@s") && !exists("p0/b@s"));
+	ATF_CHECK(!fake_kernel_is_suspended("snapmgr-p0-a"));
+	ATF_CHECK(!fake_kernel_is_suspended("snapmgr-p0-b"));
+	check_clean();
+	rig_io.fail_syncs = 1;
+	ATF_CHECK_EQ(-EIO, snapmgr_snapshot(rig_sm, both, 2, NULL, NULL, NULL, &rig_err));
+	rig_io.fail_syncs = 0;
+	ATF_CHECK(!exists("p0/a@s"));
+	MUST(snapmgr_snapshot(rig_sm, both, 2, NULL, NULL, NULL,
+			      &rig_err)); /* the ids are made again */
+	ATF_CHECK_EQ(5, fake_kernel_thins(POOL_DEV));
+	check_clean();
+}
+
+ATF_TC_WITHOUT_HEAD(a_rename_that_fails_half_way_goes_back);
+ATF_TC_BODY(a_rename_that_fails_half_way_goes_back, tc)
+{
+	rig_up();
+	rig_create("p0/v");
+	rig_take("p0/v@s1");
+	MUST(snapmgr_activate(rig_sm, "p0/v@s1", NULL, NULL, &rig_err));
+	fake_kernel_fail("rename *", 2, ENOMEM); /* the second of two devices */
+	ATF_CHECK(snapmgr_rename(rig_sm, "p0/v", "w", &rig_err) < 0);
+	ATF_CHECK(exists("p0/v") && !exists("p0/w"));
+	ATF_CHECK_MSG(fake_kernel_exists("snapmgr-p0-v") && fake_kernel_exists("snapmgr-p0-v@s1"),
+		      "%s", fake_kernel_log());
+	check_clean();
+	rig_io.fail_syncs = 1;
+	ATF_CHECK_EQ(-EIO, snapmgr_rename(rig_sm, "p0/v", "w", &rig_err));
+	rig_io.fail_syncs = 0;
+	ATF_CHECK(exists("p0/v"));
+	ATF_CHECK(fake_kernel_exists("snapmgr-p0-v") && fake_kernel_exists("snapmgr-p0-v@s1"));
+	check_clean();
+}
+
+ATF_TC_WITHOUT_HEAD(a_deletion_that_is_not_committed_maps_again);
+ATF_TC_BODY(a_deletion_that_is_not_committed_maps_again, tc)
+{
+	struct snapmgr_delete_opts o = SNAPMGR_OPTS_INIT(struct snapmgr_delete_opts);
+
+	o.recursive = true;
+	rig_up();
+	rig_create("p0/v");
+	rig_take("p0/v@s1");
+	rig_io.fail_syncs = 1;
+	ATF_CHECK_EQ(-EIO, snapmgr_delete(rig_sm, "p0/v", &o, NULL, NULL, &rig_err));
+	rig_io.fail_syncs = 0;
+	ATF_CHECK(exists("p0/v") && exists("p0/v@s1"));
+	ATF_CHECK(fake_kernel_exists("snapmgr-p0-v"));
+	ATF_CHECK_EQ(3, fake_kernel_thins(POOL_DEV));
+	check_clean();
+	MUST(snapmgr_delete(rig_sm, "p0/v", &o, NULL, NULL, &rig_err));
+	ATF_CHECK_EQ(1, fake_kernel_thins(POOL_DEV));
+	ATF_CHECK(!fake_kernel_exists("snapmgr-p0-v"));
+	check_clean();
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, an_id_that_a_dead_process_made_is_deleted_and_made_again);
+	ATF_TP_ADD_TC(tp, an_id_that_a_row_names_is_never_deleted_for_another);
+	ATF_TP_ADD_TC(tp, a_revert_forgets_the_copy_when_the_commit_fails);
+	ATF_TP_ADD_TC(tp, a_volume_that_cannot_be_mapped_is_not_left_behind);
+	ATF_TP_ADD_TC(tp, snapshots_that_cannot_all_be_made_leave_none);
+	ATF_TP_ADD_TC(tp, a_rename_that_fails_half_way_goes_back);
+	ATF_TP_ADD_TC(tp, a_deletion_that_is_not_committed_maps_again);
+	return atf_no_error();
+}
