@@ -55,7 +55,7 @@ use_it()
 {
 	ok snapmgr create "$1/v" --size 16M
 	seq 1 1000000 | head -c 4194304 | dd of="/dev/snapmgr/$1/v" bs=1M oflag=direct iflag=fullblock \
-		status=none || atf_fail "cannot write to $1/v"
+		conv=fsync status=none || atf_fail "cannot write to $1/v"
 }
 used_it()
 {

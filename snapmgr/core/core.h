@@ -121,16 +121,11 @@ int sm_members_complete(const struct sm_members *m, struct snapmgr_err *err);
 /**
  * sm_members_write() - @m->sb with the next generation to all; member 0 is the commit point
  *
- * A damaged copy is mended by it, which is told as a warning.
+ * New members (of generation 0) get one of generation SM_BIRTH before that, which counts only where
+ * member 0 is there and lists them. So a create, or an extend, that is cut short leaves new devices
+ * that read as unformatted. A damaged copy is mended by the way, which is told as a warning.
  */
 int sm_members_write(struct snapmgr *sm, struct sm_members *m, struct snapmgr_err *err);
-/**
- * sm_members_found() - as sm_members_write(), of devices that were formatted: the pool's birth
- *
- * Cut short at any moment, it leaves a pool or devices that read as unformatted: a superblock of the
- * first generation, SM_BIRTH, counts only where member 0 is there, which never has that one.
- */
-int sm_members_found(struct sm_members *m, struct snapmgr_err *err);
 #define SM_BIRTH 1u
 int sm_members_layout(const struct sm_members *m, struct sm_layout *ret, struct snapmgr_err *err);
 

@@ -79,7 +79,7 @@ static bool has_member_0(const struct seen_list *list, const struct sm_uuid *poo
 	return false;
 }
 
-/* See sm_members_found(): these were never a pool's. */
+/* See sm_members_write(): these were never a pool's. */
 static void drop_unborn(struct seen_list *list)
 {
 	size_t n = 0;

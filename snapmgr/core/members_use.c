@@ -24,56 +24,61 @@ int sm_members_complete(const struct sm_members *m, struct snapmgr_err *err)
 	return 0;
 }
 
-static int write_one(struct sm_members *m, uint32_t i, struct snapmgr_err *err)
+static int write_one(struct snapmgr *sm, struct sm_members *m, uint32_t i, uint64_t generation,
+		     struct snapmgr_err *err)
 {
+	const uint64_t now = m->sb.generation;
 	int r;
 
 	m->sb.self = i;
+	m->sb.generation = generation;
 	r = ssb_write(m->paths[i], &m->sb, err);
 	m->sb.self = 0;
-	if (r == 0)
-		m->generations[i] = m->sb.generation;
-	return r;
+	m->sb.generation = now;
+	if (r < 0)
+		return r;
+	m->generations[i] = generation;
+	if (m->bad_copy[i])
+		sm_warn(sm, "a damaged copy of the superblock on '%s' was rewritten from the good one",
+			m->paths[i]);
+	m->bad_copy[i] = false;
+	return 0;
+}
+
+/* Above all that are there, also above one that a write cut short left. */
+static uint64_t next_generation(const struct sm_members *m)
+{
+	uint64_t last = m->sb.generation > SM_BIRTH ? m->sb.generation : SM_BIRTH;
+
+	for (uint32_t i = 0; i < m->sb.n_members; i++) {
+		if (last < m->generations[i])
+			last = m->generations[i];
+	}
+	return last + 1;
 }
 
 /*
- * The others first: what they say of each other counts for nothing until member 0 says it too. The
- * generation is above all that are there, also above one that a write cut short left.
+ * The others first: what they say of each other counts for nothing until member 0 says it too.
  *
  * A damaged copy is left alone by activation, so that it stays known until 'pool check --repair'
  * mends it; but who has other reasons to write the superblocks mends it on the way, and says so.
  */
 int sm_members_write(struct snapmgr *sm, struct sm_members *m, struct snapmgr_err *err)
 {
+	const uint64_t generation = next_generation(m);
 	int r = 0;
 
-	for (uint32_t i = 0; i < m->sb.n_members; i++) {
-		if (m->sb.generation < m->generations[i])
-			m->sb.generation = m->generations[i];
-	}
-	m->sb.generation++;
-	for (uint32_t i = m->sb.n_members; i > 0 && r == 0; i--) {
-		r = write_one(m, i - 1, err);
-		if (r == 0 && m->bad_copy[i - 1])
-			sm_warn(sm,
-				"a damaged copy of the superblock on '%s' was rewritten from the good one",
-				m->paths[i - 1]);
-		m->bad_copy[i - 1] &= r < 0;
-	}
-	return r;
-}
-
-int sm_members_found(struct sm_members *m, struct snapmgr_err *err)
-{
-	int r = 0;
-
-	m->sb.generation = SM_BIRTH;
 	for (uint32_t i = m->sb.n_members; i > 1 && r == 0; i--)
-		r = write_one(m, i - 1, err);
-	m->sb.generation++;
-	for (uint32_t i = 0; i < m->sb.n_members && r == 0;
-	     i++) /* with the first the pool is born */
-		r = write_one(m, i, err);
+		r = write_one(sm, m, i - 1, m->generations[i - 1] ? generation : SM_BIRTH, err);
+	if (r == 0)
+		r = write_one(sm, m, 0, generation, err);
+	if (r < 0)
+		return r;
+	m->sb.generation = generation;
+	for (uint32_t i = 1; i < m->sb.n_members && r == 0; i++) {
+		if (m->generations[i] != generation) /* born with the write of member 0 */
+			r = write_one(sm, m, i, generation, err);
+	}
 	return r;
 }
 

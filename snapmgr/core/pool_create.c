@@ -121,7 +121,7 @@ static int bring_up(struct sm_pool *pool, struct sm_members *m, struct snapmgr_e
 	if (r == 0)
 		r = driver->pin(&pool->b, true, err);
 	if (r == 0) /* the pool exists from here on */
-		r = sm_members_found(m, err);
+		r = sm_members_write(pool->sm, m, err);
 	return r;
 }
 
