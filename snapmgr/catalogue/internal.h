@@ -25,6 +25,7 @@ struct scat {
 	sqlite3 *db;
 	struct scat_vfs *vfs;
 	bool writable, wrote;
+	bool verified; /* the schema on disk is ours */
 	int busy_tries;
 	bool impatient;			    /* a reader kept the log from being emptied */
 	bool writing;			    /* in a transaction that may write */

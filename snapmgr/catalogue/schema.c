@@ -146,5 +146,6 @@ int scat_schema_check(struct scat *cat, struct snapmgr_err *err)
 		return r;
 	if (r > 0 || n < SM_ARRAY(objects))
 		return scat_damaged(cat, err, "its tables are not those of schema %d", SCAT_SCHEMA);
+	cat->verified = true;
 	return 0;
 }

@@ -89,6 +89,10 @@ int scat_sql_failed(struct scat *cat, int code, struct snapmgr_err *err)
 		return sm_fail(err, SNAPMGR_LOCKED, EAGAIN,
 			       "catalogue of pool '%s' is busy: another process is changing it",
 			       cat->subject);
+	case SQLITE_ERROR: /* while SQLite parses a schema that is not ours */
+		if (cat->verified)
+			break;
+		__attribute__((fallthrough));
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 	case SQLITE_FORMAT:
@@ -96,10 +100,10 @@ int scat_sql_failed(struct scat *cat, int code, struct snapmgr_err *err)
 	case SQLITE_MISMATCH:
 		return scat_damaged(cat, err, "%s", text);
 	default:
-		return sm_fail(err, SNAPMGR_INTERNAL,
-			       (code & 0xff) == SQLITE_CONSTRAINT ? EINVAL : EPROTO,
-			       "cannot use catalogue of pool '%s': %s", cat->subject, text);
+		break;
 	}
+	return sm_fail(err, SNAPMGR_INTERNAL, (code & 0xff) == SQLITE_CONSTRAINT ? EINVAL : EPROTO,
+		       "cannot use catalogue of pool '%s': %s", cat->subject, text);
 }
 
 /* A free cache entry for @sql, compiled; NULL where it is in use or the cache is full. */
