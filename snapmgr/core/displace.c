@@ -106,6 +106,32 @@ static int evict(struct sm_pool *pool, int64_t volume, uint32_t keep, struct sna
 	return r < 0 ? r : 0;
 }
 
+int sm_displace_check_undo(struct sm_found *f, struct snapmgr_err *err)
+{
+	const uint32_t keep = f->volume.undo_keep;
+	struct scat_undo undo;
+	struct sdm_info info;
+	struct sm_vdev dev;
+	int r;
+
+	if (!keep)
+		return 0;
+	for (uint32_t back = keep - 1;; back++) {
+		r = scat_undo_nth(f->pool.cat, f->volume.id, back, &undo, err);
+		if (r < 0)
+			return r == -ENOENT ? 0 : r;
+		sm_undo_device(&f->pool, &f->volume, &undo, back, &dev);
+		r = sdm_info_by_uuid(dev.dm.uuid, &info, err);
+		if (r < 0)
+			return r;
+		if (info.exists)
+			return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
+				       "the undo point '%s/%s@undo~%u', which would go now, is active: deactivate it "
+				       "first",
+				       f->pool.row.name, f->volume.c.name, back);
+	}
+}
+
 /* The displaced head becomes an undo point, or garbage where none are wanted. */
 static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struct snapmgr_err *err)
 {

@@ -23,6 +23,12 @@ struct sm_displace {
 };
 int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size_bytes, bool out_of_data,
 			bool dry_run, struct snapmgr_err *err);
+/**
+ * sm_displace_check_undo() - -EBUSY (in_use) where one more undo point would push out a mapped one
+ *
+ * Its device would be left with no row to name it, and keep its id and the pool busy.
+ */
+int sm_displace_check_undo(struct sm_found *f, struct snapmgr_err *err);
 int sm_displace(struct sm_found *f, struct sm_displace *d, struct scat_operation *op,
 		struct snapmgr_err *err);
 /* sm_displace_finish() - @r: how it went so far. Return: that, or the error of mounting again. */

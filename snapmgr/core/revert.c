@@ -133,6 +133,8 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 		r = sm_strategy_choose(f.pool.b.driver, o.strategy, &strategy, err);
 	if (r == 0)
 		r = sm_space_for(&f.pool, "revert", &space, err);
+	if (r == 0 && !o.no_undo)
+		r = sm_displace_check_undo(&f, err);
 	if (r == 0)
 		r = sm_displace_prepare(&f, &d, f.snapshot.c.size_bytes, space.out_of_data, o.dry_run, err);
 	if (r == 0 && !o.dry_run)

@@ -181,6 +181,30 @@ ATF_TC_BODY(what_is_used_or_held_is_not_deleted, tc)
 	lab_check_rest();
 }
 
+ATF_TC_WITHOUT_HEAD(an_active_undo_point_is_not_pushed_out);
+ATF_TC_BODY(an_active_undo_point_is_not_pushed_out, tc)
+{
+	struct snapmgr_revert_opts no_undo = SNAPMGR_OPTS_INIT(struct snapmgr_revert_opts);
+
+	no_undo.no_undo = true;
+	lab_up();
+	lab_create("p/v", SIZE);
+	lab_snapshot("p/v@s1");
+	LAB_DO(snapmgr_set(lab, "p/v", "undo_keep", "2", &err));
+	lab_revert("p/v@s1");
+	LAB_DO(snapmgr_activate(lab, "p/v@undo", NULL, NULL, &err));
+	LAB_REFUSED(SNAPMGR_IN_USE, snapmgr_undo(lab, "p/v", NULL, NULL, &err));
+	lab_revert("p/v@s1"); /* it is the second now */
+	LAB_REFUSED(SNAPMGR_IN_USE, snapmgr_revert(lab, "p/v@s1", NULL, NULL, &err));
+	LAB_SAYS("p/v@undo~1");
+	LAB_DO(snapmgr_undo(lab, "p/v", NULL, NULL, &err)); /* changes places with the first */
+	LAB_DO(snapmgr_revert(lab, "p/v@s1", &no_undo, NULL, &err));
+	LAB_DO(snapmgr_deactivate(lab, "p/v@undo~1", &err));
+	lab_revert("p/v@s1");
+	lab_check_rest();
+	LAB_DO(snapmgr_pool_deactivate(lab, "p", &err));
+}
+
 /* ---- rename ---- */
 
 /* Number and dm UUID stay; name and link follow. */
@@ -298,6 +322,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_deletion_gives_the_space_back);
 	ATF_TP_ADD_TC(tp, kept_snapshots_outlive_their_volume);
 	ATF_TP_ADD_TC(tp, what_is_used_or_held_is_not_deleted);
+	ATF_TP_ADD_TC(tp, an_active_undo_point_is_not_pushed_out);
 	ATF_TP_ADD_TC(tp, a_rename_changes_names_and_links_only);
 	ATF_TP_ADD_TC(tp, a_pool_is_renamed_while_inactive);
 	ATF_TP_ADD_TC(tp, a_rename_killed_anywhere_is_finished_or_undone);
