@@ -23,7 +23,7 @@ struct snapmgr {
 	struct scat *parked;	 /* the catalogue used last, without its device; or NULL */
 	struct sm_uuid parked_uuid;
 	char parked_node[160];
-	struct slock parked_lock; /* its lock, not held */
+	struct slock parked_lock;  /* its lock, not held */
 	snapmgr_report_fn *report; /* of a recovery that somebody asked for; else NULL */
 	void *report_data;
 };
@@ -46,8 +46,8 @@ struct sm_pool {
 	struct slock lock; /* held where opened for writing */
 	struct scat *cat;
 	struct scat_pool row;
-	char node[160]; /* of the catalogue device */
-	bool parkable;	/* the catalogue is kept by the handle when the pool is closed */
+	char node[160];	      /* of the catalogue device */
+	bool parkable;	      /* the catalogue is kept by the handle when the pool is closed */
 	struct sm_view *view; /* of a walk over many objects, borrowed; NULL: none is under way */
 };
 /**
@@ -85,13 +85,14 @@ int sm_pool_is_active(const struct sm_uuid *uuid, bool *ret, struct snapmgr_err 
 /* ---- members.c: pools on disk ---- */
 
 struct sm_members {
-	struct ssb sb; /* of member 0 where it is here, else of any */
+	struct ssb sb;	    /* of member 0 where it is here, else of any */
 	char (*paths)[256]; /* per member; "" where missing */
 	bool *bad_copy;
 	uint64_t *generations;
 	size_t n_missing;
-	char conflict[640]; /* two devices both say that they are one member: nothing may be done; or "" */
-	char hint[512];	    /* what is damaged nearby and may be what is missing; or "" */
+	char conflict
+		[640]; /* two devices both say that they are one member: nothing may be done; or "" */
+	char hint[512]; /* what is damaged nearby and may be what is missing; or "" */
 };
 void sm_members_release(struct sm_members *m);
 static inline void auto_sm_members_release(struct sm_members *m)
@@ -111,8 +112,8 @@ int sm_members_find(const char *pool, struct sm_members *ret, struct snapmgr_err
  * where one is missing, and a copy of a disk counts for nothing. */
 int sm_members_running(struct sm_pool *pool, struct sm_members *ret, struct snapmgr_err *err);
 /* sm_members_lock() - of an inactive pool, found under its lock. */
-int sm_members_lock(struct snapmgr *sm, const char *pool, struct sm_members *ret, struct slock *lock,
-		    struct snapmgr_err *err);
+int sm_members_lock(struct snapmgr *sm, const char *pool, struct sm_members *ret,
+		    struct slock *lock, struct snapmgr_err *err);
 
 /* ---- members_use.c ---- */
 
@@ -182,9 +183,10 @@ int sm_visit_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, snapm
 		      void *data, struct snapmgr_err *err);
 /* Kernel devices of rows. */
 void sm_volume_device(const struct sm_pool *pool, const struct scat_volume *v, struct sm_vdev *ret);
-void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *s, struct sm_vdev *ret);
-void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v, const struct scat_undo *u,
-		    uint32_t back, struct sm_vdev *ret);
+void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *s,
+			struct sm_vdev *ret);
+void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v,
+		    const struct scat_undo *u, uint32_t back, struct sm_vdev *ret);
 
 /* ---- view.c: what a walk over many objects remembers ---- */
 
@@ -241,9 +243,9 @@ int sm_pool_save(struct sm_pool *pool, struct snapmgr_err *err);
  *
  * Sets the states of both and the operation's row; @v and @s then hold the new states.
  */
-int sm_op_begin(struct sm_pool *pool, const char *verb, struct scat_volume *v, enum scat_state v_state,
-		struct scat_snapshot *s, enum scat_state s_state, struct scat_operation *ret,
-		struct snapmgr_err *err);
+int sm_op_begin(struct sm_pool *pool, const char *verb, struct scat_volume *v,
+		enum scat_state v_state, struct scat_snapshot *s, enum scat_state s_state,
+		struct scat_operation *ret, struct snapmgr_err *err);
 /* sm_op_end() - forget it, without a flush. */
 void sm_op_end(struct sm_pool *pool, const struct scat_operation *op);
 /* sm_op_abort() - forget it and put the states back to available, without a flush. */
@@ -260,7 +262,8 @@ int64_t sm_next_time(int64_t now_us, int64_t previous_us);
 /* ---- space.c ---- */
 
 /* sm_space_for() - -ENOSPC / -EROFS where the pool cannot take a change that needs metadata. */
-int sm_space_for(struct sm_pool *pool, const char *what, struct sm_space *ret, struct snapmgr_err *err);
+int sm_space_for(struct sm_pool *pool, const char *what, struct sm_space *ret,
+		 struct snapmgr_err *err);
 
 /* ---- copy_source.c ---- */
 
@@ -285,7 +288,7 @@ int sm_new_volume_spec(const char *text, struct sm_spec *ret, struct snapmgr_err
 /* ---- claim.c: nobody else uses the device ---- */
 
 struct sm_claim {
-	int fd;	    /* open O_EXCL where the device is mapped, else -1 */
+	int fd; /* open O_EXCL where the device is mapped, else -1 */
 	bool mapped;
 	bool others; /* with online: somebody else has it open */
 	struct sdm_info info;
@@ -300,7 +303,8 @@ struct sm_claim {
 int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
 	     struct sm_claim *ret, struct snapmgr_err *err);
 /* sm_claim_trial() - refuse as sm_claim() would, for holders of these kinds, and hold nothing. */
-int sm_claim_trial(const struct sm_vdev *v, const char *spec, unsigned int kinds, struct snapmgr_err *err);
+int sm_claim_trial(const struct sm_vdev *v, const char *spec, unsigned int kinds,
+		   struct snapmgr_err *err);
 /* sm_claim_flush() - write its page cache back and forget it; waits for the I/O. */
 int sm_claim_flush(const struct sm_claim *claim, const char *spec, struct snapmgr_err *err);
 void sm_claim_drop(struct sm_claim *claim);
@@ -321,17 +325,17 @@ int sm_names_follow(struct sm_pool *pool, struct snapmgr_err *err);
 /* ---- head.c: change what a volume's head is; revert, undo and resize are made of it ---- */
 
 struct sm_head_change {
-	const char *verb;	 /* for the operation's row */
+	const char *verb; /* for the operation's row */
 	struct scat_volume *volume;
 	struct scat_snapshot *snapshot; /* restored from, or NULL */
-	uint32_t thin;		 /* the new head */
+	uint32_t thin;			/* the new head */
 	uint64_t size_bytes;
 	int64_t parent;
 	/* Further rows of the same transaction: undo points, garbage. May be NULL. */
 	int (*rows)(struct sm_pool *pool, struct sm_head_change *change, struct snapmgr_err *err);
 	void *arg;
 	bool online;
-	uint64_t suspended_ns; /* out */
+	uint64_t suspended_ns;	   /* out */
 	struct sdm_switch *settle; /* out: wait with it after unlocking; free it */
 	bool unclear; /* out, of a failure: the commit is there, or may be: see sm_head_abort() */
 };
@@ -344,7 +348,8 @@ int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct s
  * recovery decides by what runs; at once where it can, else in the next command.
  * Return: true where nothing has changed, so that what was made for it may go.
  */
-bool sm_head_abort(struct sm_pool *pool, struct sm_head_change *change, const struct scat_operation *op);
+bool sm_head_abort(struct sm_pool *pool, struct sm_head_change *change,
+		   const struct scat_operation *op);
 /* sm_head_settle() - after the lock is dropped: wait for udev, bounded; a timeout is a warning. */
 void sm_head_settle(struct sm_pool *pool, struct sm_head_change *change);
 

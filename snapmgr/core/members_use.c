@@ -39,7 +39,8 @@ static int write_one(struct snapmgr *sm, struct sm_members *m, uint32_t i, uint6
 		return r;
 	m->generations[i] = generation;
 	if (m->bad_copy[i])
-		sm_warn(sm, "a damaged copy of the superblock on '%s' was rewritten from the good one",
+		sm_warn(sm,
+			"a damaged copy of the superblock on '%s' was rewritten from the good one",
 			m->paths[i]);
 	m->bad_copy[i] = false;
 	return 0;

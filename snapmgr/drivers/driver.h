@@ -34,7 +34,14 @@ static inline void auto_sm_layout_release(struct sm_layout *layout)
 	sm_layout_release(layout);
 }
 
-enum sm_role { SM_ROLE_CATALOGUE, SM_ROLE_META, SM_ROLE_DATA, SM_ROLE_POOL, SM_ROLE_ZERO, SM_ROLES };
+enum sm_role {
+	SM_ROLE_CATALOGUE,
+	SM_ROLE_META,
+	SM_ROLE_DATA,
+	SM_ROLE_POOL,
+	SM_ROLE_ZERO,
+	SM_ROLES
+};
 
 /* A pool as its driver sees it. */
 struct sm_backend {
@@ -43,11 +50,12 @@ struct sm_backend {
 	char name[SNAPMGR_NAME_MAX + 1];
 	uint32_t chunk_sectors, block_bytes;
 	struct sdm_device roles[SM_ROLES]; /* names and UUIDs; filled by sm_backend_init() */
-	struct sdm_cookie cookie; /* udev's work on what was mapped and unmapped so far */
+	struct sdm_cookie cookie;	   /* udev's work on what was mapped and unmapped so far */
 };
 /* sm_backend_init() - names of the pool's own devices; opens nothing. */
-void sm_backend_init(struct sm_backend *b, const struct sm_driver *driver, const struct sm_uuid *uuid,
-		     const char *name, uint32_t chunk_sectors, uint32_t block_bytes);
+void sm_backend_init(struct sm_backend *b, const struct sm_driver *driver,
+		     const struct sm_uuid *uuid, const char *name, uint32_t chunk_sectors,
+		     uint32_t block_bytes);
 /**
  * sm_backend_settle() - wait, bounded, for udev to be done with what was mapped and unmapped
  *
@@ -78,9 +86,9 @@ struct sm_space {
 };
 
 struct sm_switch_opts {
-	bool online;	    /* others have it open */
-	int claim_fd;	    /* open O_EXCL, or -1 */
-	int lock_fd;	    /* the pool's lock, for the guard */
+	bool online;  /* others have it open */
+	int claim_fd; /* open O_EXCL, or -1 */
+	int lock_fd;  /* the pool's lock, for the guard */
 	const char *recover_program;
 	uint64_t *suspended_ns; /* out, may be NULL */
 };
@@ -90,16 +98,16 @@ typedef int sm_commit_fn(void *arg, struct snapmgr_err *err);
 struct sm_snap_item { /* one of several snapshots at one instant */
 	struct sm_vdev *volume;
 	bool active;
-	bool frozen;	/* a filesystem on it is frozen: suspend without lockfs */
+	bool frozen; /* a filesystem on it is frozen: suspend without lockfs */
 	uint32_t new_id;
 };
 
 typedef int sm_id_fn(uint32_t id, uint64_t mapped_bytes, uint64_t exclusive_bytes, void *data);
 
 struct sm_driver {
-	const char *name;		/* as stored in the catalogue */
-	const char *const *strategies;	/* of a revert, cheapest first, NULL-terminated */
-	bool online;			/* a revert may happen under an open device */
+	const char *name;	       /* as stored in the catalogue */
+	const char *const *strategies; /* of a revert, cheapest first, NULL-terminated */
+	bool online;		       /* a revert may happen under an open device */
 
 	/* Best chunk for @data_bytes, and how much metadata that wants, both in bytes. */
 	uint64_t (*chunk_for)(uint64_t data_bytes);
@@ -127,15 +135,16 @@ struct sm_driver {
 	int (*ids)(const struct sm_backend *b, bool active, sm_id_fn *visit, void *data,
 		   struct snapmgr_err *err);
 	/* Check the metadata with the tools of its makers; @active as above. */
-	int (*verify)(const struct sm_backend *b, bool active, snapmgr_report_fn *report, void *data,
-		      struct snapmgr_err *err);
+	int (*verify)(const struct sm_backend *b, bool active, snapmgr_report_fn *report,
+		      void *data, struct snapmgr_err *err);
 	/* Where inactive metadata was found good: the kernel need not refuse it any more. */
 	int (*absolve)(const struct sm_backend *b, struct snapmgr_err *err);
 
 	/* An empty volume. -EEXIST: the id is taken. */
 	int (*make)(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
 	/* @id becomes a writable copy of @from, which nobody writes to. -EEXIST as above. */
-	int (*copy)(const struct sm_backend *b, uint32_t from, uint32_t id, struct snapmgr_err *err);
+	int (*copy)(const struct sm_backend *b, uint32_t from, uint32_t id,
+		    struct snapmgr_err *err);
 	/* As copy, where @active is a mapped (read-only or idle) device of @from: paused for it. */
 	int (*copy_active)(const struct sm_backend *b, const struct sm_vdev *active, uint32_t id,
 			   const struct sm_switch_opts *opts, struct snapmgr_err *err);

@@ -28,7 +28,8 @@ static bool append(char name[SDM_NAME_MAX], const char *separator, const char *t
 	return true;
 }
 
-void sm_role_name(const char *pool, const struct sm_uuid *uuid, enum sm_role role, char ret[SDM_NAME_MAX])
+void sm_role_name(const char *pool, const struct sm_uuid *uuid, enum sm_role role,
+		  char ret[SDM_NAME_MAX])
 {
 	char text[SNAPMGR_UUID_TEXT];
 
@@ -49,12 +50,14 @@ bool sm_role_parse(const char *dm_uuid, enum sm_role role, struct sm_uuid *ret_p
 	if (strncmp(dm_uuid, SM_DM_UUID, prefix) != 0 || strlen(dm_uuid) <= prefix + 37)
 		return false;
 	(void)sm_copy_text(text, sizeof(text), dm_uuid + prefix);
-	return dm_uuid[prefix + 36] == '-' && strcmp(dm_uuid + prefix + 37, role_names[role]) == 0 &&
+	return dm_uuid[prefix + 36] == '-' &&
+	       strcmp(dm_uuid + prefix + 37, role_names[role]) == 0 &&
 	       sm_uuid_parse(text, ret_pool);
 }
 
-void sm_backend_init(struct sm_backend *b, const struct sm_driver *driver, const struct sm_uuid *uuid,
-		     const char *name, uint32_t chunk_sectors, uint32_t block_bytes)
+void sm_backend_init(struct sm_backend *b, const struct sm_driver *driver,
+		     const struct sm_uuid *uuid, const char *name, uint32_t chunk_sectors,
+		     uint32_t block_bytes)
 {
 	char text[SNAPMGR_UUID_TEXT];
 
@@ -70,7 +73,8 @@ void sm_backend_init(struct sm_backend *b, const struct sm_driver *driver, const
 		struct sdm_device *dm = &b->roles[role];
 
 		sm_role_name(name, uuid, (enum sm_role)role, dm->name);
-		(void)snprintf(dm->uuid, sizeof(dm->uuid), SM_DM_UUID "%s-%s", text, role_names[role]);
+		(void)snprintf(dm->uuid, sizeof(dm->uuid), SM_DM_UUID "%s-%s", text,
+			       role_names[role]);
 		dm->audience = SDM_INTERNAL;
 	}
 }

@@ -20,5 +20,6 @@ int sm_driver_find(const char *name, const struct sm_driver **ret, struct snapmg
 			return 0;
 		}
 	}
-	return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP, "driver '%.32s' is not known: 'thin' is", name);
+	return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+		       "driver '%.32s' is not known: 'thin' is", name);
 }

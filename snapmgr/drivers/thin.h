@@ -15,7 +15,8 @@ int thin_stop(struct sm_backend *b, struct snapmgr_err *err);
 int thin_grow(struct sm_backend *b, const struct sm_layout *layout, struct snapmgr_err *err);
 int thin_space(const struct sm_backend *b, bool commit_first, struct sm_space *ret,
 	       struct snapmgr_err *err);
-int thin_transaction(const struct sm_backend *b, uint64_t from, uint64_t to, struct snapmgr_err *err);
+int thin_transaction(const struct sm_backend *b, uint64_t from, uint64_t to,
+		     struct snapmgr_err *err);
 
 /* thin_meta.c */
 int thin_peek(const struct sm_backend *b, struct sm_space *ret, struct snapmgr_err *err);
@@ -41,12 +42,13 @@ int thin_used(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret
 	      struct snapmgr_err *err);
 
 /* thin_switch.c */
-int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n, const int *thaw_fds,
-		  size_t n_thaw, const struct sm_switch_opts *opts, struct snapmgr_err *err);
-int thin_repoint(const struct sm_backend *b, const struct sm_vdev *v, const struct sm_switch_opts *opts,
-		 sm_commit_fn *commit, void *arg, struct sdm_switch **ret_settle,
-		 struct snapmgr_err *err);
-int thin_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id, uint64_t *ret_bytes,
-	      struct snapmgr_err *err);
+int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n,
+		  const int *thaw_fds, size_t n_thaw, const struct sm_switch_opts *opts,
+		  struct snapmgr_err *err);
+int thin_repoint(const struct sm_backend *b, const struct sm_vdev *v,
+		 const struct sm_switch_opts *opts, sm_commit_fn *commit, void *arg,
+		 struct sdm_switch **ret_settle, struct snapmgr_err *err);
+int thin_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,
+	      uint64_t *ret_bytes, struct snapmgr_err *err);
 
 #endif

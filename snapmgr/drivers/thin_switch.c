@@ -6,7 +6,8 @@
 
 #define SUSPEND_MS 5000
 
-static struct sdm_switch_opts switch_opts(const struct sm_backend *b, const struct sm_switch_opts *opts)
+static struct sdm_switch_opts switch_opts(const struct sm_backend *b,
+					  const struct sm_switch_opts *opts)
 {
 	return (struct sdm_switch_opts){
 		.online = opts->online,
@@ -48,8 +49,9 @@ static size_t active_devices(struct sm_snap_item *items, size_t n, struct sdm_sw
 	return n_active;
 }
 
-int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n, const int *thaw_fds,
-		  size_t n_thaw, const struct sm_switch_opts *opts, struct snapmgr_err *err)
+int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n,
+		  const int *thaw_fds, size_t n_thaw, const struct sm_switch_opts *opts,
+		  struct snapmgr_err *err)
 {
 	AUTO(free) struct sdm_switch_device *devs = calloc(n, sizeof(*devs));
 	AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
@@ -90,8 +92,9 @@ int thin_copy_active(const struct sm_backend *b, const struct sm_vdev *active, u
 	return thin_snapshot(b, &item, 1, NULL, 0, opts, err);
 }
 
-int thin_repoint(const struct sm_backend *b, const struct sm_vdev *v, const struct sm_switch_opts *opts,
-		 sm_commit_fn *commit, void *arg, struct sdm_switch **ret_settle, struct snapmgr_err *err)
+int thin_repoint(const struct sm_backend *b, const struct sm_vdev *v,
+		 const struct sm_switch_opts *opts, sm_commit_fn *commit, void *arg,
+		 struct sdm_switch **ret_settle, struct snapmgr_err *err)
 {
 	AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
 	struct sdm_switch_opts how = switch_opts(b, opts);
@@ -121,8 +124,8 @@ int thin_repoint(const struct sm_backend *b, const struct sm_vdev *v, const stru
 	return r;
 }
 
-int thin_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id, uint64_t *ret_bytes,
-	      struct snapmgr_err *err)
+int thin_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,
+	      uint64_t *ret_bytes, struct snapmgr_err *err)
 {
 	struct sdm_target target;
 	struct sdm_info info;

@@ -61,9 +61,9 @@ nothing_is_found_on_internal_devices_and_members_body()
 	[ -z "$(blkid -c /dev/null -t UUID="$uuid" -o device)" ] || atf_fail "blkid found it"
 	[ ! -e "/dev/disk/by-uuid/$uuid" ] || atf_fail "by-uuid has it"
 	for part in $internal; do
-		udevadm info "/dev/mapper/snapmgr-p0-_$part" >info
-		if grep -E 'ID_FS_|ID_PART_|/disk/' info; then
-			atf_fail "$part was looked into: $(cat info)"
+		udevadm info "/dev/mapper/snapmgr-p0-_$part" >known
+		if grep -E 'ID_FS_|ID_PART_|/disk/' known; then
+			atf_fail "$part was looked into: $(cat known)"
 		fi
 	done
 	ok snapmgr activate p0/v
@@ -83,8 +83,8 @@ lvm_meets_a_physical_volume_once_and_never_in_a_guest_body()
 		atf_fail "no LV: $(cat err)"
 	settle
 	# Once: not by way of a member, nor of the pool's data.
-	pvs --noheadings -o pv_name 2>err | tr -d ' ' >pvs
-	[ "$(cat pvs)" = /dev/snapmgr/p0/v ] || atf_fail "pvs: $(cat pvs err)"
+	pvs --noheadings -o pv_name 2>err | tr -d ' ' >found
+	[ "$(cat found)" = /dev/snapmgr/p0/v ] || atf_fail "pvs: $(cat found err)"
 	if grep -i duplicate err; then
 		atf_fail "$(cat err)"
 	fi
@@ -94,7 +94,7 @@ lvm_meets_a_physical_volume_once_and_never_in_a_guest_body()
 	rm -rf /run/lvm
 	ok snapmgr activate p0/v
 	settle
-	[ "$(ls /run/lvm/pvs_online 2>/dev/null | wc -l)" = 1 ] || atf_fail "this host does not autoactivate: no proof"
+	[ -n "$(ls /run/lvm/pvs_online 2>/dev/null)" ] || atf_fail "this host does not autoactivate: no proof"
 	# ... and not where it is a guest's, also not by a coldplug or a revert.
 	vgchange -qq -an inner
 	settle

@@ -261,11 +261,11 @@ what_was_killed_half_way_is_done_by_the_next_body()
 	a=$(loop a 64M) b=$(loop b 64M)
 	for delay in 0.03 0.06 0.09 0.12 0.16 0.2; do
 		killed $delay pool create p0 "$a" "$b"
-		snapmgr pool list --json >list
-		case $(jq -r '[.pools[].state] | join(" ")' list) in
+		snapmgr pool list --json >pools
+		case $(jq -r '[.pools[].state] | join(" ")' pools) in
 		active | inactive) ok snapmgr pool activate p0 ;;
 		'') ok snapmgr pool create p0 "$a" "$b" ;;
-		*) atf_fail "create killed after $delay s: $(cat list)" ;;
+		*) atf_fail "create killed after $delay s: $(cat pools)" ;;
 		esac
 		use_it p0
 		killed $delay pool deactivate p0
