@@ -14,7 +14,8 @@ static void device_of(const struct sm_found *f, struct sm_vdev *ret)
 		sm_volume_device(&f->pool, &f->volume, ret);
 }
 
-static int visit_found(struct sm_found *f, snapmgr_object_fn *visit, void *data, struct snapmgr_err *err)
+static int visit_found(struct sm_found *f, snapmgr_object_fn *visit, void *data,
+		       struct snapmgr_err *err)
 {
 	struct snapmgr_object o;
 	int r;

@@ -42,6 +42,7 @@ int sm_same_pool(const struct sm_pool *pool, const char *other, struct snapmgr_e
 	if (sm_uuid_parse(other, &uuid) ? sm_uuid_equal(&uuid, &pool->b.uuid) :
 					  strcmp(other, pool->row.name) == 0)
 		return 0;
-	return sm_fail(err, SNAPMGR_USAGE, EXDEV, "'%s' is another pool than '%s': this works within one pool",
-		       other, pool->row.name);
+	return sm_fail(err, SNAPMGR_USAGE, EXDEV,
+		       "'%s' is another pool than '%s': this works within one pool", other,
+		       pool->row.name);
 }

@@ -20,8 +20,9 @@ static int no_volume(const struct sm_found *f, const char *name, struct snapmgr_
 static int find_volume(struct sm_found *f, const char *name, struct snapmgr_err *err)
 {
 	struct sm_uuid uuid;
-	int r = sm_uuid_parse(name, &uuid) ? scat_volume_by_uuid(f->pool.cat, &uuid, &f->volume, err) :
-					     scat_volume_by_name(f->pool.cat, name, &f->volume, err);
+	int r = sm_uuid_parse(name, &uuid) ?
+			scat_volume_by_uuid(f->pool.cat, &uuid, &f->volume, err) :
+			scat_volume_by_name(f->pool.cat, name, &f->volume, err);
 
 	if (r == -ENOENT)
 		return no_volume(f, name, err);
@@ -31,9 +32,10 @@ static int find_volume(struct sm_found *f, const char *name, struct snapmgr_err 
 
 static int no_snapshot(const struct sm_found *f, const char *name, struct snapmgr_err *err)
 {
-	return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
-		       "volume '%s/%s' has no snapshot '%s' ('snapmgr list %s/%s' shows those there are)",
-		       f->pool.row.name, f->volume.c.name, name, f->pool.row.name, f->volume.c.name);
+	return sm_fail(
+		err, SNAPMGR_NOT_FOUND, ENOENT,
+		"volume '%s/%s' has no snapshot '%s' ('snapmgr list %s/%s' shows those there are)",
+		f->pool.row.name, f->volume.c.name, name, f->pool.row.name, f->volume.c.name);
 }
 
 static int find_undo(struct sm_found *f, const char *name, uint32_t back, struct snapmgr_err *err)
@@ -41,8 +43,9 @@ static int find_undo(struct sm_found *f, const char *name, uint32_t back, struct
 	int r = scat_undo_nth(f->pool.cat, f->volume.id, back, &f->undo, err);
 
 	if (r == -ENOENT)
-		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "volume '%s/%s' has no undo point '@%s'",
-			       f->pool.row.name, f->volume.c.name, name);
+		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
+			       "volume '%s/%s' has no undo point '@%s'", f->pool.row.name,
+			       f->volume.c.name, name);
 	f->has_undo = r == 0;
 	f->undo_back = back;
 	return r;
@@ -133,7 +136,8 @@ static unsigned int kind_of(const struct sm_found *f)
 	return f->has_volume ? SM_WANT_VOLUME : SM_WANT_POOL;
 }
 
-static int check_kind(const char *spec, unsigned int kind, unsigned int want, struct snapmgr_err *err)
+static int check_kind(const char *spec, unsigned int kind, unsigned int want,
+		      struct snapmgr_err *err)
 {
 	static const char *const names[] = { "a pool", "a volume", "a snapshot", "an undo point" };
 	static const char *const forms[] = { "pool", "pool/vol", "pool/vol@snap", "pool/vol@undo" };
@@ -141,8 +145,8 @@ static int check_kind(const char *spec, unsigned int kind, unsigned int want, st
 
 	if (kind & want)
 		return 0;
-	return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' names %s where %s is wanted (%s)", spec, names[is],
-		       names[first], forms[first]);
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' names %s where %s is wanted (%s)", spec,
+		       names[is], names[first], forms[first]);
 }
 
 /* The kind that a spec has by its form alone; a lone UUID may be anything: 0. */
@@ -172,7 +176,8 @@ static int seek_in_pool(const char *pool, void *data)
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
 	struct seek_uuid *seek = data;
 
-	if (sm_pool_open(seek->sm, pool, false, &f.pool, NULL) < 0 || find_uuid(&f, &seek->uuid, NULL) < 0)
+	if (sm_pool_open(seek->sm, pool, false, &f.pool, NULL) < 0 ||
+	    find_uuid(&f, &seek->uuid, NULL) < 0)
 		return 0;
 	(void)sm_copy_text(seek->pool, sizeof(seek->pool), pool);
 	return 1;
@@ -197,7 +202,8 @@ static int find_anywhere(struct snapmgr *sm, const char *text, bool writable, st
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "no active pool has anything with UUID '%s'", text);
+		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
+			       "no active pool has anything with UUID '%s'", text);
 	r = sm_pool_open(sm, seek.pool, writable, &f->pool, err);
 	if (r == 0)
 		r = find_uuid(f, &seek.uuid, err);
@@ -206,8 +212,8 @@ static int find_anywhere(struct snapmgr *sm, const char *text, bool writable, st
 	return r;
 }
 
-int sm_find(struct snapmgr *sm, const char *text, unsigned int want, bool writable, struct sm_found *ret,
-	    struct snapmgr_err *err)
+int sm_find(struct snapmgr *sm, const char *text, unsigned int want, bool writable,
+	    struct sm_found *ret, struct snapmgr_err *err)
 {
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
 	struct sm_spec spec;

@@ -42,7 +42,8 @@ static int drop_batch(struct sm_pool *pool, const struct batch *b, struct snapmg
 		n++;
 	}
 	if (r == 0)
-		r = scat_commit(pool->cat, false, err); /* lost by a power cut: deleted once more, no harm */
+		r = scat_commit(pool->cat, false,
+				err); /* lost by a power cut: deleted once more, no harm */
 	scat_rollback(pool->cat);
 	return r < 0 ? r : n;
 }

@@ -7,7 +7,8 @@
 
 #define WAIT_MS 30000
 
-int snapmgr_open(const struct snapmgr_open_opts *opts, struct snapmgr **ret, struct snapmgr_err *err)
+int snapmgr_open(const struct snapmgr_open_opts *opts, struct snapmgr **ret,
+		 struct snapmgr_err *err)
 {
 	struct snapmgr *sm = calloc(1, sizeof(*sm));
 

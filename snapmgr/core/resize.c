@@ -5,13 +5,14 @@
 
 #include "snapmgr/core/core.h"
 
-static int check_shrink(const struct sm_found *f, uint64_t bytes, const struct snapmgr_resize_opts *o,
-			struct snapmgr_err *err)
+static int check_shrink(const struct sm_found *f, uint64_t bytes,
+			const struct snapmgr_resize_opts *o, struct snapmgr_err *err)
 {
 	if (bytes >= f->volume.c.size_bytes || o->shrink)
 		return 0;
 	return sm_fail(err, SNAPMGR_USAGE, EINVAL,
-		       "'%s/%s' has %" PRIu64 " bytes; what lies beyond %" PRIu64 " would be cut off: --shrink does it",
+		       "'%s/%s' has %" PRIu64 " bytes; what lies beyond %" PRIu64
+		       " would be cut off: --shrink does it",
 		       f->pool.row.name, f->volume.c.name, f->volume.c.size_bytes, bytes);
 }
 
@@ -50,7 +51,8 @@ static int change_size(struct sm_found *f, uint64_t bytes, const struct snapmgr_
 
 	if (r == 0)
 		r = sm_op_begin(&f->pool, "resize", &f->volume,
-				bytes < f->volume.c.size_bytes ? SCAT_SHRINKING : SCAT_EXTENDING, NULL, 0, &op, err);
+				bytes < f->volume.c.size_bytes ? SCAT_SHRINKING : SCAT_EXTENDING,
+				NULL, 0, &op, err);
 	if (r < 0)
 		return r;
 	r = sm_head_switch(&f->pool, &change, &claim, &op, err);
