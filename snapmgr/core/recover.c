@@ -133,6 +133,22 @@ static int put_off(struct sm_pool *pool, const struct scat_operation *op, struct
 	return r;
 }
 
+static void tell_end(struct sm_pool *pool, const struct scat_operation *op, const struct scat_volume *v)
+{
+	bool head_changes = strcmp(op->verb, "revert") == 0 || strcmp(op->verb, "undo") == 0 ||
+			    strcmp(op->verb, "resize") == 0;
+	bool as_before = v->c.thin == op->old_thin && v->c.size_bytes == op->old_size_bytes;
+
+	if (!v->id)
+		tell(pool, "recovered: the %s that process %d began was cut short", op->verb, op->pid);
+	else
+		tell(pool, "recovered: the %s of '%s/%s' that process %d began was cut short%s", op->verb,
+		     pool->row.name, v->c.name, op->pid,
+		     !head_changes ? "" :
+		     as_before	   ? ": the volume is as it was before" :
+				     ": it is done");
+}
+
 static int recover_one(struct sm_pool *pool, const struct scat_operation *op, struct snapmgr_err *err)
 {
 	struct scat_volume v = { 0 };
@@ -161,8 +177,7 @@ static int recover_one(struct sm_pool *pool, const struct scat_operation *op, st
 		r = scat_commit(pool->cat, changed, err);
 	scat_rollback(pool->cat);
 	if (r == 0)
-		tell(pool, "recovered: %s%s%s of process %d was cut short; %s", op->verb, v.id ? " of " : "",
-		     v.c.name, op->pid, changed ? "undone" : "the state is consistent");
+		tell_end(pool, op, &v);
 	return r;
 }
 

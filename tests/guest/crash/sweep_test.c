@@ -202,8 +202,12 @@ static void after_kill(struct sweep *sweep, unsigned int n)
 	LAB_DO(sdm_info("snapmgr-p-v", &info, &err));
 	ATF_REQUIRE_MSG(!info.suspended && !info.has_inactive, "call %u", n);
 	check_states();
-	if (sweep->inactive)
-		LAB_DO(snapmgr_activate(lab, "p/v", NULL, NULL, &err));
+	if (!sweep->inactive) {
+		check_head(sweep, stamp, n);
+		LAB_DO(snapmgr_deactivate(lab, "p/v", &err));
+	}
+	/* What ran is what the catalogue takes for the head, too. */
+	LAB_DO(snapmgr_activate(lab, "p/v", NULL, NULL, &err));
 	check_head(sweep, sweep->inactive ? 0 : stamp, n);
 	if (sweep->inactive)
 		LAB_DO(snapmgr_deactivate(lab, "p/v", &err));
