@@ -25,13 +25,13 @@
 extern "C" {
 #endif
 
-#define SNAPMGR_VERSION	       "0.1.0"
-#define SNAPMGR_NAME_MAX       64  /* bytes of a pool's, volume's or snapshot's name */
-#define SNAPMGR_LABEL_MAX      128 /* bytes of a label, a project, a tag's key or value */
-#define SNAPMGR_DESC_MAX       512 /* bytes of a description */
-#define SNAPMGR_UUID_TEXT      37  /* bytes of a UUID as text, with its NUL */
-#define SNAPMGR_SPEC_TEXT      200 /* bytes of "pool/vol@snap", with its NUL */
-#define SNAPMGR_MESSAGE_MAX    768
+#define SNAPMGR_VERSION		"0.1.0"
+#define SNAPMGR_NAME_MAX	64  /* bytes of a pool's, volume's or snapshot's name */
+#define SNAPMGR_LABEL_MAX	128 /* bytes of a label, a project, a tag's key or value */
+#define SNAPMGR_DESC_MAX	512 /* bytes of a description */
+#define SNAPMGR_UUID_TEXT	37  /* bytes of a UUID as text, with its NUL */
+#define SNAPMGR_SPEC_TEXT	200 /* bytes of "pool/vol@snap", with its NUL */
+#define SNAPMGR_MESSAGE_MAX	768
 #define SNAPMGR_OPTS_INIT(type) ((type){ .size = sizeof(type) })
 
 /* What kind of failure it was. Exit statuses and JSON are computed from this alone. */
@@ -78,7 +78,8 @@ struct snapmgr;
 
 struct snapmgr_open_opts {
 	size_t size;
-	uint32_t wait_ms; /* how long to wait for a pool's lock; 0 is try once (30000 without options) */
+	uint32_t
+		wait_ms; /* how long to wait for a pool's lock; 0 is try once (30000 without options) */
 	/* A warning (one line, no newline) that fails nothing; NULL drops it. */
 	void (*warn)(const char *message, void *data);
 	/* Progress of long work; a non-zero answer asks it to stop. May be NULL. */
@@ -113,14 +114,15 @@ enum snapmgr_kind { SNAPMGR_VOLUME, SNAPMGR_SNAPSHOT, SNAPMGR_UNDO };
 struct snapmgr_object {
 	enum snapmgr_kind kind;
 	char pool[SNAPMGR_NAME_MAX + 1];
-	char volume[SNAPMGR_NAME_MAX + 1]; /* of a snapshot: its volume's name, "" where that is gone */
-	char name[SNAPMGR_NAME_MAX + 1];   /* "vol", "snap", or "undo", "undo~1" */
+	char volume[SNAPMGR_NAME_MAX +
+		    1]; /* of a snapshot: its volume's name, "" where that is gone */
+	char name[SNAPMGR_NAME_MAX + 1]; /* "vol", "snap", or "undo", "undo~1" */
 	char uuid[SNAPMGR_UUID_TEXT];
 	char driver[16];
 	char state[24];
-	char parent[SNAPMGR_UUID_TEXT];	     /* snapshot that this descends from */
+	char parent[SNAPMGR_UUID_TEXT];		    /* snapshot that this descends from */
 	char parent_name[2 * SNAPMGR_NAME_MAX + 2]; /* the same as "vol@snap" */
-	char snapshot_of[SNAPMGR_UUID_TEXT]; /* volume */
+	char snapshot_of[SNAPMGR_UUID_TEXT];	    /* volume */
 	char project[SNAPMGR_LABEL_MAX + 1];
 	char label[SNAPMGR_LABEL_MAX + 1];
 	char description[SNAPMGR_DESC_MAX + 1];
@@ -138,9 +140,9 @@ struct snapmgr_object {
 	bool guest;	/* what is inside belongs to a virtual machine */
 	bool revert_support;
 	uint32_t undo_keep;
-	uint32_t major, minor;	/* 0, 0 where inactive */
-	char dm_name[128];	/* "" where inactive */
-	char device[216];	/* "/dev/snapmgr/pool/vol"; "" where inactive */
+	uint32_t major, minor; /* 0, 0 where inactive */
+	char dm_name[128];     /* "" where inactive */
+	char device[216];      /* "/dev/snapmgr/pool/vol"; "" where inactive */
 };
 
 struct snapmgr_member {
@@ -159,12 +161,12 @@ struct snapmgr_pool {
 	char state[24]; /* active, inactive, exported, incomplete, foreign (another host has it) */
 	char mode[32];	/* of an active pool: rw, ro, out_of_data_space, fail, needs_check */
 	char host[65];	/* the host that had it last */
-	uint64_t size_bytes, used_bytes;	    /* data; used is UINT64_MAX where inactive */
-	uint64_t meta_bytes, meta_used_bytes;	    /* thin metadata */
+	uint64_t size_bytes, used_bytes;	     /* data; used is UINT64_MAX where inactive */
+	uint64_t meta_bytes, meta_used_bytes;	     /* thin metadata */
 	uint64_t catalogue_bytes, reclaimable_bytes; /* reclaimable: garbage; UINT64_MAX: unknown */
-	uint64_t virtual_bytes;			    /* sum of the volumes' sizes */
+	uint64_t virtual_bytes;			     /* sum of the volumes' sizes */
 	uint64_t chunk_bytes;
-	uint32_t block_bytes; /* logical block size */
+	uint32_t block_bytes;		      /* logical block size */
 	uint64_t volumes, snapshots, garbage; /* UINT64_MAX where inactive */
 	uint64_t transaction_id;
 	int64_t created_at_us;
@@ -186,7 +188,8 @@ struct snapmgr_pool_create_opts {
 	const char *meta_device; /* everything but the data goes here */
 	uint64_t chunk_bytes;	 /* 0: chosen from the size */
 	bool force;		 /* overrides foreign signatures, nothing else */
-	const char *const *params; /* "KEY=VALUE", n_params of them; unknown keys are usage errors */
+	const char *const
+		*params; /* "KEY=VALUE", n_params of them; unknown keys are usage errors */
 	size_t n_params;
 };
 /**
@@ -221,8 +224,8 @@ int snapmgr_pool_export(struct snapmgr *sm, const char *pool, struct snapmgr_err
 
 struct snapmgr_pool_import_opts {
 	size_t size;
-	const char *as;	  /* new name */
-	bool force;	  /* although another host has it active */
+	const char *as; /* new name */
+	bool force;	/* although another host has it active */
 	bool no_activate;
 };
 int snapmgr_pool_import(struct snapmgr *sm, const char *pool,
@@ -253,12 +256,13 @@ struct snapmgr_create_opts {
 	const char *project, *label, *description;
 	const struct snapmgr_tag *tags;
 	size_t n_tags;
-	bool inactive;	/* do not map it now, nor with its pool */
+	bool inactive; /* do not map it now, nor with its pool */
 	bool guest;
 	bool no_revert; /* revert_to_snapshot_support = false */
 	const char *const *params;
 	size_t n_params;
-	const char *from; /* contents: a snapshot or undo point of the pool; then size_bytes 0 is its size */
+	const char *
+		from; /* contents: a snapshot or undo point of the pool; then size_bytes 0 is its size */
 };
 /**
  * snapmgr_create() - make a volume
@@ -285,7 +289,8 @@ int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
 
 struct snapmgr_revert_opts {
 	size_t size;
-	const char *target; /* the volume expected to be reverted; a check, NULL: the snapshot's own */
+	const char
+		*target; /* the volume expected to be reverted; a check, NULL: the snapshot's own */
 	bool latest_only;
 	bool no_undo;
 	bool online;
@@ -335,8 +340,8 @@ int snapmgr_clone(struct snapmgr *sm, const char *from, const char *to,
 
 struct snapmgr_list_opts {
 	size_t size;
-	bool space;    /* fill exclusive_bytes: reads the metadata, O(mapped) */
-	bool undo;     /* undo points too */
+	bool space; /* fill exclusive_bytes: reads the metadata, O(mapped) */
+	bool undo;  /* undo points too */
 };
 /**
  * snapmgr_list() - walk volumes and snapshots: each volume, then its snapshots, oldest first

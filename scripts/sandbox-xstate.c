@@ -19,7 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define XSTATE_MAX 65536
+#define XSTATE_MAX    65536
 #define XSTATE_HEADER 512 /* offset of the bit mask of the components that follow */
 
 static unsigned char whole[XSTATE_MAX];

@@ -5,7 +5,8 @@
 
 #include "base.h"
 
-static const char name_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-";
+static const char name_chars[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-";
 #define N_ALPHANUMERIC 62
 
 /* Quoting hostile text in a message: cut, and with what is not printable ASCII as '?'. */
@@ -87,7 +88,8 @@ static int take_part(const char *what, const char *from, size_t len, char to[SNA
 	memcpy(part, from, len);
 	part[len] = '\0';
 	bool selector = strcmp(what, "snapshot name") == 0 &&
-			(sm_selector_parse(part, "latest", &n) || sm_selector_parse(part, "undo", &n));
+			(sm_selector_parse(part, "latest", &n) ||
+			 sm_selector_parse(part, "undo", &n));
 
 	if (!selector && !sm_uuid_parse(part, &u)) {
 		int r = sm_name_check(what, part, err);

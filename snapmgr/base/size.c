@@ -32,10 +32,11 @@ int snapmgr_parse_size(const char *text, uint64_t *ret_bytes, struct snapmgr_err
 	}
 	shift = p == text ? -1 : unit_shift(p);
 	if (shift < 0)
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
-			       "'%.40s' is no size: write a whole number of bytes, or one with K, M, G, T, P "
-			       "or E (powers of 1024; KiB is the same, KB is refused)",
-			       text);
+		return sm_fail(
+			err, SNAPMGR_USAGE, EINVAL,
+			"'%.40s' is no size: write a whole number of bytes, or one with K, M, G, T, P "
+			"or E (powers of 1024; KiB is the same, KB is refused)",
+			text);
 	if (n > (uint64_t)INT64_MAX >> shift)
 		goto too_big;
 	*ret_bytes = n << shift;

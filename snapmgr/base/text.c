@@ -24,7 +24,10 @@ size_t sm_utf8_length(const char *text)
 	static const struct {
 		unsigned char mask, lead;
 		uint32_t min;
-	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
+	} forms[] = { { 0x80, 0x00, 0 },
+		      { 0xe0, 0xc0, 0x80 },
+		      { 0xf0, 0xe0, 0x800 },
+		      { 0xf8, 0xf0, 0x10000 } };
 
 	for (size_t n = 0; n < SM_ARRAY(forms); n++) {
 		uint32_t c = (uint32_t)(*p & (unsigned char)~forms[n].mask);

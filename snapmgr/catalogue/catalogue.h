@@ -12,7 +12,7 @@
 
 #include "base.h"
 
-#define SCAT_SCHEMA 1 /* PRAGMA user_version; another one is refused with newer_version */
+#define SCAT_SCHEMA    1 /* PRAGMA user_version; another one is refused with newer_version */
 #define SCAT_MIN_BYTES (8 * SM_MIB)
 
 struct scat;
@@ -39,10 +39,10 @@ struct scat_pool { /* one row */
 	char driver[16];
 	int64_t created_at_us;
 	uint32_t chunk_sectors, block_bytes;
-	uint32_t next_thin;	/* next id to hand out; 1 at first: 0 is ours */
-	uint32_t reserved_thin; /* ids from next_thin up to here may exist in the kernel unnamed */
-	uint64_t transaction_id;	/* the kernel's, as last known committed */
-	uint64_t next_transaction_id;	/* = transaction_id, or one more while activation moves on */
+	uint32_t next_thin;	 /* next id to hand out; 1 at first: 0 is ours */
+	uint32_t reserved_thin;	 /* ids from next_thin up to here may exist in the kernel unnamed */
+	uint64_t transaction_id; /* the kernel's, as last known committed */
+	uint64_t next_transaction_id; /* = transaction_id, or one more while activation moves on */
 };
 struct scat_common { /* what volumes and snapshots share */
 	struct sm_uuid uuid;
@@ -59,7 +59,7 @@ struct scat_common { /* what volumes and snapshots share */
 struct scat_volume {
 	int64_t id;
 	struct scat_common c;
-	uint64_t sequence; /* the last one given to a snapshot; only grows */
+	uint64_t sequence;	     /* the last one given to a snapshot; only grows */
 	int64_t last_snapshot_at_us; /* created_at of the newest snapshot ever taken, for ordering */
 	uint32_t undo_keep;
 	bool autostart, guest, revert_support;
@@ -67,7 +67,7 @@ struct scat_volume {
 struct scat_snapshot {
 	int64_t id;
 	struct scat_common c;
-	int64_t volume; /* 0: its volume is gone */
+	int64_t volume;				/* 0: its volume is gone */
 	char volume_name[SNAPMGR_NAME_MAX + 1]; /* of @volume, filled by reads; "" where gone */
 	uint64_t sequence;
 	uint64_t used_bytes; /* mapped when taken; UINT64_MAX: unknown */
@@ -92,7 +92,7 @@ struct scat_operation {
 	uint32_t old_thin;
 	int64_t old_parent;
 	uint64_t old_size_bytes;
-	struct sm_uuid boot_id;	  /* owner */
+	struct sm_uuid boot_id; /* owner */
 	int32_t pid;
 	uint64_t start_ticks; /* field 22 of /proc/PID/stat */
 	int64_t started_at_us;
@@ -156,7 +156,8 @@ int scat_volume_by_name(struct scat *cat, const char *name, struct scat_volume *
 			struct snapmgr_err *err);
 int scat_volume_by_uuid(struct scat *cat, const struct sm_uuid *uuid, struct scat_volume *ret,
 			struct snapmgr_err *err);
-int scat_volume_by_id(struct scat *cat, int64_t id, struct scat_volume *ret, struct snapmgr_err *err);
+int scat_volume_by_id(struct scat *cat, int64_t id, struct scat_volume *ret,
+		      struct snapmgr_err *err);
 typedef int scat_volume_fn(const struct scat_volume *volume, void *data);
 int scat_volume_each(struct scat *cat, scat_volume_fn *visit, void *data, struct snapmgr_err *err);
 /* insert: sets ->id. -EEXIST (exists) where the name is taken (by a group, too). */

@@ -8,7 +8,7 @@
 #include "base.h"
 
 struct slock {
-	int fd;	      /* -1: not open. O_CLOEXEC; a forked child that keeps it open keeps the lock */
+	int fd; /* -1: not open. O_CLOEXEC; a forked child that keeps it open keeps the lock */
 	char *holder; /* the file's text, mapped: who holds it */
 	bool held;
 	bool abandoned; /* its last holder died with it. Stays so, for the next one, until cleared */

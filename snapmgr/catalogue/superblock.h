@@ -12,14 +12,14 @@
 
 #include "base.h"
 
-#define SSB_HEADER_BYTES  SM_MIB
-#define SSB_TAIL_BYTES	  SM_MIB
-#define SSB_COPY_A	  0
-#define SSB_COPY_B	  (512 * SM_KIB)
-#define SSB_COPY_BYTES	  (128 * SM_KIB)
-#define SSB_VERSION	  1u
-#define SSB_MAX_MEMBERS	  512u
-#define SSB_MAX_REGIONS	  2048u
+#define SSB_HEADER_BYTES SM_MIB
+#define SSB_TAIL_BYTES	 SM_MIB
+#define SSB_COPY_A	 0
+#define SSB_COPY_B	 (512 * SM_KIB)
+#define SSB_COPY_BYTES	 (128 * SM_KIB)
+#define SSB_VERSION	 1u
+#define SSB_MAX_MEMBERS	 512u
+#define SSB_MAX_REGIONS	 2048u
 
 enum ssb_role { SSB_ROLE_DATA = 1, SSB_ROLE_META = 2 }; /* META: given with --meta */
 enum ssb_kind { SSB_CATALOGUE = 1, SSB_META = 2, SSB_SPARE = 3, SSB_DATA = 4 };
@@ -48,8 +48,8 @@ struct ssb {
 	uint32_t block_bytes;	/* logical block of the pool: 512 or 4096 */
 	uint32_t chunk_sectors; /* thin chunk */
 	int64_t created_at_us;
-	char host[65];		 /* host name, for messages */
-	struct sm_uuid host_id;	 /* of the machine, stable over reboots */
+	char host[65];		/* host name, for messages */
+	struct sm_uuid host_id; /* of the machine, stable over reboots */
 	uint32_t n_members, n_regions;
 	struct ssb_member *members; /* owned */
 	struct ssb_region *regions; /* owned */

@@ -22,7 +22,8 @@ static int io_error(struct snapmgr_err *err, const char *act, const char *path)
 	if (e == EACCES || e == EPERM)
 		return sm_fail(err, SNAPMGR_PERMISSION, e, "cannot %s '%s'", act, path);
 	if (e == EBUSY)
-		return sm_fail(err, SNAPMGR_IN_USE, e, "cannot %s '%s', somebody uses it", act, path);
+		return sm_fail(err, SNAPMGR_IN_USE, e, "cannot %s '%s', somebody uses it", act,
+			       path);
 	return sm_fail(err, SNAPMGR_IO, e, "cannot %s '%s'", act, path);
 }
 
@@ -221,7 +222,8 @@ int ssb_format(const char *path, uint64_t size_bytes, struct snapmgr_err *err)
 			     err);
 	if (r == 0)
 		r = flush(fd, path, err);
-	if (r == 0) /* the kernel forgets the partitions that were there; most devices have no such thing */
+	if (r ==
+	    0) /* the kernel forgets the partitions that were there; most devices have no such thing */
 		(void)ioctl(fd, BLKRRPART);
 	return r;
 }

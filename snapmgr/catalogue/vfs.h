@@ -37,7 +37,7 @@ struct scat_vfs {
 	unsigned char *held;
 	size_t held_len;
 	uint64_t held_at; /* in the region */
-	int held_error;	  /* -errno of the held writes, where nobody could be told at once; 0: none */
+	int held_error; /* -errno of the held writes, where nobody could be told at once; 0: none */
 };
 
 int scat_vfs_open(const char *device, const struct sm_uuid *pool, bool writable,

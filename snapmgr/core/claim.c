@@ -43,7 +43,8 @@ static int refuse(const char *spec, const struct shost_holder *holder, struct sn
 		{ SHOST_SWAP, "run swapoff first" },
 		{ SHOST_HOLDER, "take that device down first" },
 		{ SHOST_LOOP, "detach it with 'losetup -d' first" },
-		{ SHOST_PROCESS, "end it first (revert and undo: or use --online where it can follow a change underneath)" },
+		{ SHOST_PROCESS,
+		  "end it first (revert and undo: or use --online where it can follow a change underneath)" },
 	};
 	const char *way_out = "";
 
@@ -51,7 +52,8 @@ static int refuse(const char *spec, const struct shost_holder *holder, struct sn
 		if (holder->kind == ways[i].kind)
 			way_out = ways[i].way_out;
 	}
-	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "'%s' is in use: %s; %s", spec, holder->what, way_out);
+	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "'%s' is in use: %s; %s", spec, holder->what,
+		       way_out);
 }
 
 static void pause_ms(long ms)
@@ -90,12 +92,13 @@ static int open_exclusive(const struct sdm_info *info, const char *spec, uint64_
 	}
 	if (look(info, SHOST_PROCESS, &holder, NULL) > 0)
 		return refuse(spec, &holder, err);
-	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "'%s' is in use: somebody holds it exclusively", spec);
+	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "'%s' is in use: somebody holds it exclusively",
+		       spec);
 }
 
 /* Others that have it open beside us: with @online that is their right. */
-static int wait_for_openers(const char *spec, bool online, uint64_t deadline_ns, struct sm_claim *claim,
-			    struct snapmgr_err *err)
+static int wait_for_openers(const char *spec, bool online, uint64_t deadline_ns,
+			    struct sm_claim *claim, struct snapmgr_err *err)
 {
 	struct shost_holder holder;
 
@@ -118,7 +121,8 @@ static int wait_for_openers(const char *spec, bool online, uint64_t deadline_ns,
 		       claim->info.open_count - 1);
 }
 
-int sm_claim_trial(const struct sm_vdev *v, const char *spec, unsigned int kinds, struct snapmgr_err *err)
+int sm_claim_trial(const struct sm_vdev *v, const char *spec, unsigned int kinds,
+		   struct snapmgr_err *err)
 {
 	struct shost_holder holder;
 	struct sdm_info info;
@@ -150,12 +154,14 @@ int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bo
 		return r;
 	claim.mapped = claim.info.exists;
 	if (claim.info.suspended)
-		return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "'%s' is suspended: 'snapmgr recover' resumes it", spec);
+		return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY,
+			       "'%s' is suspended: 'snapmgr recover' resumes it", spec);
 	if (claim.mapped) {
 		r = claim.fd = open_exclusive(&claim.info, spec, deadline_ns, err);
 		if (r >= 0)
 			r = sdm_info(v->dm.name, &claim.info, err);
-		if (r == 0 && claim.info.open_count > 1) /* a loop device is one that O_EXCL does not see */
+		if (r == 0 &&
+		    claim.info.open_count > 1) /* a loop device is one that O_EXCL does not see */
 			r = look(&claim.info, SHOST_LOOP, &holder, err);
 		if (r > 0)
 			return refuse(spec, &holder, err);

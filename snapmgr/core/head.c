@@ -41,7 +41,9 @@ static int reread(struct commit *c, int r_commit)
 		c->change->unclear = true;
 		return r_commit;
 	}
-	return now.c.thin == c->wanted->c.thin && now.c.size_bytes == c->wanted->c.size_bytes ? 0 : r_commit;
+	return now.c.thin == c->wanted->c.thin && now.c.size_bytes == c->wanted->c.size_bytes ?
+		       0 :
+		       r_commit;
 }
 
 static int commit(void *arg, struct snapmgr_err *err)
@@ -85,7 +87,8 @@ int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct s
 	if (change->snapshot)
 		change->snapshot->c.state = SCAT_AVAILABLE;
 	r = claim->mapped ? switch_table(pool, change, claim, &c, err) : commit(&c, err);
-	change->unclear |= r < 0 && c.done; /* the way back is over, but the new table does not run */
+	change->unclear |= r < 0 &&
+			   c.done; /* the way back is over, but the new table does not run */
 	if (r < 0)
 		return r;
 	*change->volume = wanted;
@@ -93,7 +96,8 @@ int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct s
 	return 0;
 }
 
-bool sm_head_abort(struct sm_pool *pool, struct sm_head_change *change, const struct scat_operation *op)
+bool sm_head_abort(struct sm_pool *pool, struct sm_head_change *change,
+		   const struct scat_operation *op)
 {
 	if (!change->unclear) {
 		sm_op_abort(pool, op, change->volume, change->snapshot);

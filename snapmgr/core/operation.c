@@ -45,13 +45,15 @@ static int clear_orphan(struct sm_pool *pool, uint32_t id, struct snapmgr_err *e
 	if (named < 0)
 		return named;
 	if (named)
-		return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
-			       "pool '%s' is about to hand out id %u a second time: run 'snapmgr pool check %s'",
-			       pool->row.name, id, pool->row.name);
+		return sm_fail(
+			err, SNAPMGR_DAMAGED, EUCLEAN,
+			"pool '%s' is about to hand out id %u a second time: run 'snapmgr pool check %s'",
+			pool->row.name, id, pool->row.name);
 	return pool->b.driver->drop(&pool->b, id, err);
 }
 
-int sm_id_make(struct sm_pool *pool, sm_make_fn *make, void *arg, uint32_t *ret, struct snapmgr_err *err)
+int sm_id_make(struct sm_pool *pool, sm_make_fn *make, void *arg, uint32_t *ret,
+	       struct snapmgr_err *err)
 {
 	uint32_t id;
 	int r = sm_id_reserve(pool, 1, err);
@@ -87,9 +89,9 @@ static int write_begin(struct sm_pool *pool, struct scat_operation *op, struct s
 	return r;
 }
 
-int sm_op_begin(struct sm_pool *pool, const char *verb, struct scat_volume *v, enum scat_state v_state,
-		struct scat_snapshot *s, enum scat_state s_state, struct scat_operation *ret,
-		struct snapmgr_err *err)
+int sm_op_begin(struct sm_pool *pool, const char *verb, struct scat_volume *v,
+		enum scat_state v_state, struct scat_snapshot *s, enum scat_state s_state,
+		struct scat_operation *ret, struct snapmgr_err *err)
 {
 	struct scat_operation op = { .started_at_us = sm_now_us() };
 	struct shost_owner *self = &pool->sm->self;
@@ -158,11 +160,12 @@ int sm_volume_ready(const struct sm_pool *pool, const struct scat_volume *v, boo
 {
 	if (v->c.state == SCAT_AVAILABLE || (also_error && v->c.state == SCAT_REVERTING_ERROR))
 		return 0;
-	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "volume '%s/%s' is in state '%s'", pool->row.name,
-		       v->c.name, scat_state_name(v->c.state));
+	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "volume '%s/%s' is in state '%s'",
+		       pool->row.name, v->c.name, scat_state_name(v->c.state));
 }
 
-int sm_snapshot_ready(const struct sm_pool *pool, const struct scat_snapshot *s, struct snapmgr_err *err)
+int sm_snapshot_ready(const struct sm_pool *pool, const struct scat_snapshot *s,
+		      struct snapmgr_err *err)
 {
 	if (s->c.state == SCAT_AVAILABLE)
 		return 0;

@@ -53,8 +53,8 @@ static int go_back(struct sm_pool *pool, const struct scat_operation *op, struct
 }
 
 /* Make the row agree with what runs; 1 where it had to change. */
-static int follow(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v, uint32_t live,
-		  uint64_t live_bytes, struct snapmgr_err *err)
+static int follow(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v,
+		  uint32_t live, uint64_t live_bytes, struct snapmgr_err *err)
 {
 	int r;
 
@@ -69,8 +69,8 @@ static int follow(struct sm_pool *pool, const struct scat_operation *op, struct 
 		return r < 0 ? r : 1;
 	}
 	v->c.state = SCAT_ERROR;
-	tell(pool, "volume '%s/%s' runs on id %u, which the catalogue does not know", pool->row.name, v->c.name,
-	     live);
+	tell(pool, "volume '%s/%s' runs on id %u, which the catalogue does not know",
+	     pool->row.name, v->c.name, live);
 	return 1;
 }
 
@@ -118,8 +118,8 @@ static int put_off(struct sm_pool *pool, const struct scat_operation *op, struct
 	bool displacing = strcmp(op->verb, "revert") == 0 || strcmp(op->verb, "undo") == 0;
 	int r;
 
-	sm_warn(pool->sm, "%s of volume '%s/%s' was cut short and cannot be recovered yet: %s", op->verb,
-		pool->row.name, v->c.name, why->message);
+	sm_warn(pool->sm, "%s of volume '%s/%s' was cut short and cannot be recovered yet: %s",
+		op->verb, pool->row.name, v->c.name, why->message);
 	scat_rollback(pool->cat);
 	r = scat_volume_by_id(pool->cat, op->volume, v, err);
 	if (r == 0)
@@ -133,23 +133,26 @@ static int put_off(struct sm_pool *pool, const struct scat_operation *op, struct
 	return r;
 }
 
-static void tell_end(struct sm_pool *pool, const struct scat_operation *op, const struct scat_volume *v)
+static void tell_end(struct sm_pool *pool, const struct scat_operation *op,
+		     const struct scat_volume *v)
 {
 	bool head_changes = strcmp(op->verb, "revert") == 0 || strcmp(op->verb, "undo") == 0 ||
 			    strcmp(op->verb, "resize") == 0;
 	bool as_before = v->c.thin == op->old_thin && v->c.size_bytes == op->old_size_bytes;
 
 	if (!v->id)
-		tell(pool, "recovered: the %s that process %d began was cut short", op->verb, op->pid);
+		tell(pool, "recovered: the %s that process %d began was cut short", op->verb,
+		     op->pid);
 	else
-		tell(pool, "recovered: the %s of '%s/%s' that process %d began was cut short%s", op->verb,
-		     pool->row.name, v->c.name, op->pid,
+		tell(pool, "recovered: the %s of '%s/%s' that process %d began was cut short%s",
+		     op->verb, pool->row.name, v->c.name, op->pid,
 		     !head_changes ? "" :
 		     as_before	   ? ": the volume is as it was before" :
 				     ": it is done");
 }
 
-static int recover_one(struct sm_pool *pool, const struct scat_operation *op, struct snapmgr_err *err)
+static int recover_one(struct sm_pool *pool, const struct scat_operation *op,
+		       struct snapmgr_err *err)
 {
 	struct scat_volume v = { 0 };
 	struct snapmgr_err why = { 0 };
@@ -187,7 +190,8 @@ struct healing {
 };
 
 /* All volumes that a snapshot of several may have left suspended. */
-static int heal_device(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor, void *data)
+static int heal_device(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
+		       void *data)
 {
 	struct healing *h = data;
 	struct sm_vdev dev;
@@ -268,9 +272,10 @@ int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err)
 		if (r == -EBUSY) /* in the tables of a volume whose recovery was put off */
 			r = 0;
 		else if (r > 0)
-			r = sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
-				    "pool '%s' names id %u, which was not handed out: run 'snapmgr pool check %s'",
-				    pool->row.name, id, pool->row.name);
+			r = sm_fail(
+				err, SNAPMGR_DAMAGED, EUCLEAN,
+				"pool '%s' names id %u, which was not handed out: run 'snapmgr pool check %s'",
+				pool->row.name, id, pool->row.name);
 		if (r < 0)
 			return r;
 	}
@@ -299,7 +304,8 @@ static int recover_pool(const char *name, void *data)
 	if (r == 0)
 		r = sm_garbage_drop(&pool, rec->err);
 	if (r > 0)
-		tell(&pool, "pool '%s': %d displaced heads and deleted snapshots were dropped", pool.row.name, r);
+		tell(&pool, "pool '%s': %d displaced heads and deleted snapshots were dropped",
+		     pool.row.name, r);
 	return r < 0 ? r : 0;
 }
 

@@ -20,14 +20,16 @@ static int check_target(struct sm_found *f, const char *target, struct snapmgr_e
 
 	if (!target)
 		return 0;
-	if (sm_uuid_parse(target, &uuid) ? sm_uuid_equal(&uuid, &f->volume.c.uuid) :
-					   (slash = strchr(target, '/'),
-					    strcmp(slash ? slash + 1 : target, f->volume.c.name) == 0 &&
-						    (!slash || pool_is(f, target, (size_t)(slash - target)))))
+	if (sm_uuid_parse(target, &uuid) ?
+		    sm_uuid_equal(&uuid, &f->volume.c.uuid) :
+		    (slash = strchr(target, '/'),
+		     strcmp(slash ? slash + 1 : target, f->volume.c.name) == 0 &&
+			     (!slash || pool_is(f, target, (size_t)(slash - target)))))
 		return 0;
-	return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-		       "'%.80s' is not the volume that '%s/%s@%s' was taken of: reverting another volume is a copy",
-		       target, f->pool.row.name, f->volume.c.name, f->snapshot.c.name);
+	return sm_fail(
+		err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+		"'%.80s' is not the volume that '%s/%s@%s' was taken of: reverting another volume is a copy",
+		target, f->pool.row.name, f->volume.c.name, f->snapshot.c.name);
 }
 
 static int check_latest(struct sm_found *f, struct snapmgr_err *err)
@@ -40,8 +42,8 @@ static int check_latest(struct sm_found *f, struct snapmgr_err *err)
 	if (newest.id == f->snapshot.id)
 		return 0;
 	return sm_fail(err, SNAPMGR_NOT_LATEST, ESTALE,
-		       "'%s/%s@%s' is not the latest snapshot of its volume: '@%s' is", f->pool.row.name,
-		       f->volume.c.name, f->snapshot.c.name, newest.c.name);
+		       "'%s/%s@%s' is not the latest snapshot of its volume: '@%s' is",
+		       f->pool.row.name, f->volume.c.name, f->snapshot.c.name, newest.c.name);
 }
 
 static int check(struct sm_found *f, const struct snapmgr_revert_opts *o, struct snapmgr_err *err)
@@ -49,9 +51,10 @@ static int check(struct sm_found *f, const struct snapmgr_revert_opts *o, struct
 	int r;
 
 	if (!f->has_volume)
-		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
-			       "the volume of snapshot '%s' is gone: 'snapmgr clone' makes a new one of it",
-			       f->snapshot.c.name);
+		return sm_fail(
+			err, SNAPMGR_NOT_FOUND, ENOENT,
+			"the volume of snapshot '%s' is gone: 'snapmgr clone' makes a new one of it",
+			f->snapshot.c.name);
 	if (!f->volume.revert_support)
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
 			       "volume '%s/%s' was made without support for reverts (property "
@@ -65,8 +68,8 @@ static int check(struct sm_found *f, const struct snapmgr_revert_opts *o, struct
 	return r == 0 && o->latest_only ? check_latest(f, err) : r;
 }
 
-static int tell(struct sm_found *f, const struct sm_strategy *strategy, struct snapmgr_revert_result *ret,
-		struct snapmgr_err *err)
+static int tell(struct sm_found *f, const struct sm_strategy *strategy,
+		struct snapmgr_revert_result *ret, struct snapmgr_err *err)
 {
 	int r;
 
@@ -88,8 +91,8 @@ static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_e
 	struct scat_operation op;
 	bool made = false;
 	uint32_t id;
-	int r = sm_op_begin(&f->pool, "revert", &f->volume, SCAT_REVERTING, &f->snapshot, SCAT_RESTORING, &op,
-			    err);
+	int r = sm_op_begin(&f->pool, "revert", &f->volume, SCAT_REVERTING, &f->snapshot,
+			    SCAT_RESTORING, &op, err);
 
 	if (r < 0)
 		return r;
@@ -115,11 +118,12 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 {
 	SM_OPTS(struct snapmgr_revert_opts, o, opts);
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
-	AUTO(sm_displace_release) struct sm_displace d = { .online = o.online,
-							   .remount = o.remount,
-							   .force = o.force,
-							   .no_undo = o.no_undo,
-							   .claim.fd = -1 };
+	AUTO(sm_displace_release)
+	struct sm_displace d = { .online = o.online,
+				 .remount = o.remount,
+				 .force = o.force,
+				 .no_undo = o.no_undo,
+				 .claim.fd = -1 };
 	const uint64_t start_ns = sm_monotonic_ns();
 	struct sm_strategy strategy;
 	struct sm_space space;
@@ -136,7 +140,8 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 	if (r == 0 && !o.no_undo)
 		r = sm_displace_check_undo(&f, err);
 	if (r == 0)
-		r = sm_displace_prepare(&f, &d, f.snapshot.c.size_bytes, space.out_of_data, o.dry_run, err);
+		r = sm_displace_prepare(&f, &d, f.snapshot.c.size_bytes, space.out_of_data,
+					o.dry_run, err);
 	if (r == 0 && !o.dry_run)
 		r = do_revert(&f, &d, err);
 	r = sm_displace_finish(&f, &d, r, err);

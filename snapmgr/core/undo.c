@@ -8,8 +8,9 @@
 
 static int none_left(const struct sm_found *f, struct snapmgr_err *err)
 {
-	return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "volume '%s/%s' has no undo point: nothing was reverted",
-		       f->pool.row.name, f->volume.c.name);
+	return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
+		       "volume '%s/%s' has no undo point: nothing was reverted", f->pool.row.name,
+		       f->volume.c.name);
 }
 
 struct drop {
@@ -37,7 +38,8 @@ static int drop_one(struct sm_found *f, const struct scat_undo *u, struct snapmg
 	if (r < 0)
 		return r;
 	if (info.exists)
-		return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "an undo point of '%s/%s' is active: deactivate '%s' first",
+		return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
+			       "an undo point of '%s/%s' is active: deactivate '%s' first",
 			       f->pool.row.name, f->volume.c.name, dev.dm.link);
 	r = scat_undo_delete(f->pool.cat, u->id, err);
 	return r == 0 ? scat_garbage_add(f->pool.cat, u->thin, err) : r;
@@ -96,7 +98,8 @@ static int tell(struct sm_found *f, const struct sm_displace *d, uint64_t start_
 	int r = sm_object_volume(&f->pool, &f->volume, &ret->volume, err);
 
 	ret->snapshot = (struct snapmgr_object){ 0 };
-	if (r == 0 && f->volume.c.parent && scat_snapshot_by_id(f->pool.cat, f->volume.c.parent, &s, NULL) == 0)
+	if (r == 0 && f->volume.c.parent &&
+	    scat_snapshot_by_id(f->pool.cat, f->volume.c.parent, &s, NULL) == 0)
 		r = sm_visit_snapshot(&f->pool, &s, sm_keep_object, &ret->snapshot, err);
 	(void)strcpy(ret->strategy, "repoint");
 	(void)strcpy(ret->reason, "the head and the undo point change places");
@@ -131,13 +134,14 @@ static int check(struct sm_found *f, struct sm_space *space, struct snapmgr_err 
 	if (r < 0)
 		return r;
 	if (!f->pool.b.driver->repoint)
-		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP, "pool '%s' cannot revert in place",
-			       f->pool.row.name);
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			       "pool '%s' cannot revert in place", f->pool.row.name);
 	sm_undo_device(&f->pool, &f->volume, &f->undo, 0, &dev);
 	r = sdm_info(dev.dm.name, &info, err);
 	if (r < 0 || !info.exists)
 		return r;
-	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "the undo point is active: deactivate '%s' first", dev.dm.link);
+	return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
+		       "the undo point is active: deactivate '%s' first", dev.dm.link);
 }
 
 int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo_opts *opts,
@@ -145,10 +149,10 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 {
 	SM_OPTS(struct snapmgr_undo_opts, o, opts);
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
-	AUTO(sm_displace_release) struct sm_displace d = { .online = o.online,
-							   .remount = o.remount,
-							   .force = o.force,
-							   .claim.fd = -1 };
+	AUTO(sm_displace_release)
+	struct sm_displace d = {
+		.online = o.online, .remount = o.remount, .force = o.force, .claim.fd = -1
+	};
 	const uint64_t start_ns = sm_monotonic_ns();
 	struct sm_space space;
 	int r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_UNDO, true, &f, err);
@@ -159,7 +163,8 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 		return drop_points(&f, o.dry_run, err);
 	r = check(&f, &space, err);
 	if (r == 0)
-		r = sm_displace_prepare(&f, &d, f.undo.size_bytes, space.out_of_data, o.dry_run, err);
+		r = sm_displace_prepare(&f, &d, f.undo.size_bytes, space.out_of_data, o.dry_run,
+					err);
 	if (r == 0 && !o.dry_run)
 		r = swap(&f, &d, err);
 	r = sm_displace_finish(&f, &d, r, err);

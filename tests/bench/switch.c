@@ -16,8 +16,8 @@
 
 #include "base.h"
 
-#define ROUNDS	   41
-#define FIRST_ID   1000000u /* far from the ids that the library hands out */
+#define ROUNDS	 41
+#define FIRST_ID 1000000u /* far from the ids that the library hands out */
 
 enum what { BARE_SNAPSHOT, LIB_SNAPSHOT, BARE_REVERT, LIB_REVERT, WHATS };
 
@@ -173,12 +173,15 @@ static double median(double v[ROUNDS])
 	return v[ROUNDS / 2];
 }
 
-static void print_pair(struct bench *b, const char *name, enum what bare, enum what lib, double limit)
+static void print_pair(struct bench *b, const char *name, enum what bare, enum what lib,
+		       double limit)
 {
 	double m_bare = median(b->ms[bare]), m_lib = median(b->ms[lib]);
 
-	printf("%-9s %8" PRIu64 " GiB  bare %7.3f ms  library %7.3f ms (%.3f to %.3f)  ratio %.2f (target %.0f)\n", name,
-	       b->size_bytes >> 30, m_bare, m_lib, b->ms[lib][0], b->ms[lib][ROUNDS - 1], m_lib / m_bare, limit);
+	printf("%-9s %8" PRIu64
+	       " GiB  bare %7.3f ms  library %7.3f ms (%.3f to %.3f)  ratio %.2f (target %.0f)\n",
+	       name, b->size_bytes >> 30, m_bare, m_lib, b->ms[lib][0], b->ms[lib][ROUNDS - 1],
+	       m_lib / m_bare, limit);
 }
 
 static void measure(struct bench *b)
@@ -235,7 +238,9 @@ int main(int argc, char **argv)
 		die("usage: switch DEVICE...");
 	(void)setenv("DM_DISABLE_UDEV", "1", 1);
 	must(snapmgr_open(NULL, &b.sm, &err), &err);
-	must(snapmgr_pool_create(b.sm, "bench", (const char *const *)argv + 1, (size_t)argc - 1, NULL, &err), &err);
+	must(snapmgr_pool_create(b.sm, "bench", (const char *const *)argv + 1, (size_t)argc - 1,
+				 NULL, &err),
+	     &err);
 	for (size_t i = 0; i < SM_ARRAY(sizes); i++) {
 		b.size_bytes = sizes[i];
 		measure(&b);

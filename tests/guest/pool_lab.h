@@ -49,7 +49,7 @@ void lab_clean(void); /* nothing mounted, mapped, attached; no signature on a di
 void lab_up(void);    /* lab_clean(), pool "p" on the first two disks, a handle */
 /* lab_up_small() - the same on one device of @bytes, a part of the first disk. */
 void lab_up_small(uint64_t bytes);
-void lab_reopen(void);		      /* a new handle, e.g. in a forked child */
+void lab_reopen(void); /* a new handle, e.g. in a forked child */
 /* lab_forget() - every dm device taken away as a reboot would, and /run emptied; disks stay. */
 void lab_forget(void);
 const char *lab_disk(unsigned int n); /* the @n-th of the guest, from 0 */
