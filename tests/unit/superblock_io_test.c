@@ -222,10 +222,11 @@ ATF_TC_BODY(the_only_whole_copy_is_written_last, tc)
 ATF_TC_WITHOUT_HEAD(format_clears_head_and_tail_and_nothing_else);
 ATF_TC_BODY(format_clears_head_and_tail_and_nothing_else, tc)
 {
-	AUTO(ssb_release) struct ssb sb = prepare();
 	static unsigned char buf[DEVICE_BYTES];
+	struct ssb sb = prepare();
 	int fd;
 
+	ssb_release(&sb);
 	memset(buf, 0xee, sizeof(buf));
 	patch(0, buf, sizeof(buf));
 	ATF_REQUIRE_EQ(0, ssb_format(DEVICE, DEVICE_BYTES, &err));
@@ -257,10 +258,11 @@ ATF_TC_WITHOUT_HEAD(tiny_and_odd_devices_are_not_ours);
 ATF_TC_BODY(tiny_and_odd_devices_are_not_ours, tc)
 {
 	static const off_t sizes[] = { 0, 1, 511, 512, 4096, 131072, 524288, 524289, 600001 };
-	AUTO(ssb_release) struct ssb sb = prepare();
+	struct ssb sb = prepare();
 	struct ssb_health health;
 	uint64_t generation;
 
+	ssb_release(&sb);
 	for (size_t i = 0; i < SM_ARRAY(sizes); i++) {
 		ATF_REQUIRE_EQ(0, truncate(DEVICE, sizes[i]));
 		ATF_CHECK_EQ(-ENOMSG, read_back(&generation, &health));
