@@ -7,6 +7,7 @@
 #ifndef SM_BASE_H
 #define SM_BASE_H
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +114,14 @@ bool sm_selector_parse(const char *text, const char *word, uint32_t *ret_back);
 
 /* sm_program_run() - run argv[0] with no shell, stdin /dev/null; stdout+stderr into @out (cut). */
 int sm_program_run(const char *const argv[], char *out, size_t out_size, struct snapmgr_err *err);
+
+/**
+ * sm_signals_hold() - whatever would end or stop this thread waits until sm_signals_release()
+ *
+ * Around what must not be left half done and does not last long. Faults and SIGKILL do not wait.
+ */
+void sm_signals_hold(sigset_t *ret_before);
+void sm_signals_release(const sigset_t *before);
 
 /* sm_mkdir_p() - make a directory (and its parents) with @mode; existing ones are fine. */
 int sm_mkdir_p(const char *path, unsigned int mode, struct snapmgr_err *err);

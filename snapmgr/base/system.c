@@ -51,6 +51,22 @@ int sm_mkdir_p(const char *path, unsigned int mode, struct snapmgr_err *err)
 	}
 }
 
+void sm_signals_hold(sigset_t *ret_before)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS };
+	sigset_t most;
+
+	(void)sigfillset(&most);
+	for (size_t i = 0; i < SM_ARRAY(faults); i++)
+		(void)sigdelset(&most, faults[i]);
+	(void)pthread_sigmask(SIG_BLOCK, &most, ret_before);
+}
+
+void sm_signals_release(const sigset_t *before)
+{
+	(void)pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 /* What the program says, up to @size - 1 bytes; the rest is read and dropped. */
 static void collect(int fd, char *out, size_t size)
 {

@@ -61,8 +61,11 @@ int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size
 	if (d->remount && dry_run) /* nothing is unmounted, so it cannot be claimed: look at the others */
 		return sm_claim_trial(&dev, spec,
 				      SHOST_SWAP | SHOST_HOLDER | SHOST_LOOP | (d->online ? 0 : SHOST_PROCESS), err);
-	if (d->remount)
+	if (d->remount) {
+		sm_signals_hold(&d->signals);
+		d->held = true;
 		r = take_mounts(d, &dev, err);
+	}
 	if (r == 0)
 		r = sm_claim(&f->pool, &dev, spec, d->online, &d->claim, err);
 	if (r == 0)
@@ -152,7 +155,9 @@ static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struc
 		return scat_garbage_add(pool->cat, d->old_thin, err);
 	sm_uuid_make(&undo.uuid);
 	r = scat_undo_insert(pool->cat, &undo, err);
-	return r == 0 ? evict(pool, undo.volume, change->volume->undo_keep, err) : r;
+	if (r < 0 || d->swap) /* a swap makes no point more, and drops none: it can be swapped again */
+		return r;
+	return evict(pool, undo.volume, change->volume->undo_keep, err);
 }
 
 int sm_displace(struct sm_found *f, struct sm_displace *d, struct scat_operation *op, struct snapmgr_err *err)
@@ -166,6 +171,13 @@ int sm_displace(struct sm_found *f, struct sm_displace *d, struct scat_operation
 	return sm_head_switch(&f->pool, &d->change, &d->claim, op, err);
 }
 
+static void release_signals(struct sm_displace *d)
+{
+	if (d->held)
+		sm_signals_release(&d->signals);
+	d->held = false;
+}
+
 int sm_displace_finish(struct sm_found *f, struct sm_displace *d, int r, struct snapmgr_err *err)
 {
 	struct snapmgr_err why;
@@ -177,6 +189,7 @@ int sm_displace_finish(struct sm_found *f, struct sm_displace *d, int r, struct 
 	if (!d->mounts.n)
 		return r;
 	r_mount = shost_remount(&d->mounts, &why);
+	release_signals(d);
 	if (d->mounts.warning[0])
 		sm_warn(f->pool.sm, "%s", d->mounts.warning);
 	if (r_mount == 0)
@@ -198,4 +211,5 @@ void sm_displace_release(struct sm_displace *d)
 	sm_claim_drop(&d->claim);
 	sdm_switch_free(d->change.settle);
 	shost_mounts_free(&d->mounts);
+	release_signals(d);
 }

@@ -15,6 +15,8 @@ struct sm_displace {
 	struct sm_claim claim;
 	struct sm_head_change change;
 	struct shost_mounts mounts;
+	bool held; /* a Ctrl-C waits until they are back */
+	sigset_t signals;
 	uint32_t old_thin; /* the displaced head */
 	uint64_t old_size_bytes;
 	int64_t old_parent;

@@ -185,6 +185,7 @@ static int take(struct work *w, struct snapmgr_err *err)
 	};
 	const struct sm_driver *driver = w->pool.b.driver;
 	struct shost_freeze frozen = { 0 };
+	sigset_t signals;
 	int r = sm_id_reserve(&w->pool, (uint32_t)w->n, err);
 
 	for (size_t i = 0; i < w->n && r == 0; i++) {
@@ -193,6 +194,7 @@ static int take(struct work *w, struct snapmgr_err *err)
 		w->kernel[i].new_id = w->pool.row.next_thin++;
 		w->items[i].snapshot.c.thin = w->kernel[i].new_id;
 	}
+	sm_signals_hold(&signals); /* what is frozen stays so where a Ctrl-C ends us */
 	for (int tries = 0; r == 0; tries++) {
 		r = freeze(w, &frozen, err);
 		if (r == 0)
@@ -202,6 +204,7 @@ static int take(struct work *w, struct snapmgr_err *err)
 			break;
 		r = clear_ids(w, err);
 	}
+	sm_signals_release(&signals);
 	return r;
 }
 

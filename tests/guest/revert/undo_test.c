@@ -229,8 +229,22 @@ ATF_TC_BODY(an_undo_point_outlives_the_snapshot_it_descends_from, tc)
 	lab_check_rest();
 }
 
+ATF_TC_WITHOUT_HEAD(an_undo_swaps_where_undo_points_are_no_longer_kept);
+ATF_TC_BODY(an_undo_swaps_where_undo_points_are_no_longer_kept, tc)
+{
+	displace("abc");
+	LAB_DO(snapmgr_set(lab, "p/v", "undo_keep", "0", &err));
+	LAB_DO(snapmgr_undo(lab, "p/v", NULL, NULL, &err));
+	check_head('b');
+	ATF_CHECK_EQ(2, lab_undo_points("p/v"));
+	LAB_DO(snapmgr_undo(lab, "p/v", NULL, NULL, &err));
+	check_head('c');
+	lab_check_rest();
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, an_undo_swaps_where_undo_points_are_no_longer_kept);
 	ATF_TP_ADD_TC(tp, undo_twice_is_where_one_began);
 	ATF_TP_ADD_TC(tp, the_parent_of_an_undone_head_comes_back);
 	ATF_TP_ADD_TC(tp, an_older_undo_point_is_swapped_in_and_the_others_stay);
