@@ -146,6 +146,12 @@ static int orphan(struct check *c, uint32_t id)
 		return 0;
 	if (repair)
 		r = c->pool.b.driver->drop(&c->pool.b, id, c->err);
+	if (r == -EBUSY)
+		return find(
+			c, false,
+			"id %u is in the pool and nothing names it; it is mapped by somebody: take that "
+			"device down, and repair again",
+			id);
 	if (r < 0)
 		return r;
 	return find(c, repair, "id %u is in the pool and nothing names it%s", id,
