@@ -25,7 +25,7 @@ DM_SRC = $(addprefix dm/, \
 	critical.c guard.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
 HOST_SRC = $(addprefix snapmgr/host/, \
 	device.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
-	openers.c probe.c remount.c scan.c stack.c sys.c unmount.c upper.c)
+	openers.c probe.c remount.c scan.c stack.c sys.c thawer.c unmount.c upper.c)
 CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	catalogue.c check.c garbage_rows.c lock.c operation_rows.c pool_row.c region.c row.c \
 	rundir.c schema.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \

@@ -14,6 +14,7 @@
 
 #include "shost.h"
 #include "stack.h"
+#include "thawer.h"
 
 enum state {
 	RUNNING,
@@ -93,6 +94,26 @@ static int open_all(struct job *job, struct snapmgr_err *err)
 
 /* ---- freezing ---- */
 
+/* Return: whether it is frozen by this; else errno tells. */
+static bool freeze_fd(struct job *job, size_t i)
+{
+	int e;
+
+	shost_thawer_mark(job->out.thawer, i, true);
+	if (ioctl(job->fds[i], FIFREEZE, 0) == 0)
+		return true;
+	e = errno;
+	shost_thawer_mark(job->out.thawer, i, false);
+	errno = e;
+	return false;
+}
+
+static void thaw_fd(struct job *job, size_t i)
+{
+	(void)ioctl(job->fds[i], FITHAW, 0);
+	shost_thawer_mark(job->out.thawer, i, false);
+}
+
 /*
  * A filesystem that somebody froze blocks the sync of what lies on files in it, beyond SIGKILL.
  * Only freezing it tells; so the lower ones are tried first, and thawed again.
@@ -104,8 +125,8 @@ static void find_out_of_reach(struct job *job)
 
 		if (above == i)
 			continue;
-		if (ioctl(job->fds[i], FIFREEZE, 0) == 0)
-			(void)ioctl(job->fds[i], FITHAW, 0);
+		if (freeze_fd(job, i))
+			thaw_fd(job, i);
 		else if (errno == EBUSY)
 			for (; above < i; above++)
 				job->states[above] = OUT_OF_REACH;
@@ -123,7 +144,7 @@ static int sync_all(struct job *job, struct snapmgr_err *err)
 
 static int freeze_one(struct job *job, size_t i, struct snapmgr_err *err)
 {
-	if (ioctl(job->fds[i], FIFREEZE, 0) == 0) {
+	if (freeze_fd(job, i)) {
 		job->out.fds[job->out.n++] = job->fds[i];
 		job->fds[i] = -1;
 		job->states[i] = FROZEN;
@@ -151,8 +172,12 @@ static int freeze_all(struct job *job, struct snapmgr_err *err)
 {
 	int r = 0;
 
-	find_out_of_reach(job);
-	r = sync_all(job, err);
+	if (job->stack.n_fs)
+		r = shost_thawer_start(job->fds, job->stack.n_fs, &job->out.thawer, err);
+	if (r == 0) {
+		find_out_of_reach(job);
+		r = sync_all(job, err);
+	}
 	for (size_t i = 0; r == 0 && i < job->stack.n_fs; i++)
 		if (job->states[i] == RUNNING)
 			r = freeze_one(job, i, err);
@@ -225,6 +250,7 @@ void shost_thaw(struct shost_freeze *freeze)
 		(void)ioctl(freeze->fds[i], FITHAW, 0);
 		sm_close_fd(freeze->fds[i]);
 	}
+	shost_thawer_end(freeze->thawer);
 	free(freeze->fds);
 	free(freeze->has_fs);
 	*freeze = (struct shost_freeze){ 0 };

@@ -99,6 +99,7 @@ struct shost_freeze {
 	size_t n;
 	bool *has_fs; /* per device of the call: some filesystem on it is frozen now */
 	size_t n_devices;
+	struct shost_thawer *thawer; /* who thaws them if we die */
 };
 /**
  * shost_freeze() - syncfs and FIFREEZE every mounted filesystem on @devices, each once

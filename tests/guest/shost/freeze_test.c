@@ -480,8 +480,33 @@ ATF_TC_BODY(a_failure_to_freeze_thaws_what_was_frozen_before, tc)
 	check_failure(false, "cannot freeze the filesystem on '" LAB "/b': Input/output error");
 }
 
+static void freeze_and_wait(const void *data)
+{
+	struct shost_freeze f;
+
+	freeze(&f, data, NULL);
+	lab_ready();
+	(void)pause();
+}
+
+ATF_TC_WITHOUT_HEAD(what_the_killed_froze_is_thawed);
+ATF_TC_BODY(what_the_killed_froze_is_thawed, tc)
+{
+	pid_t pid, writer;
+
+	lab_fresh();
+	lab_run("mkfs.ext4 -q %s 64M && mkdir " LAB "/a && mount %s " LAB "/a", lab_disk(0),
+		lab_disk(0));
+	pid = lab_child(freeze_and_wait, lab_disk(0));
+	ATF_CHECK_MSG(blocks(LAB "/a/x", &writer), "it is not frozen");
+	lab_end(pid);
+	ATF_CHECK_MSG(ends_within(writer, 5000), "it stays frozen");
+	lab_fresh();
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, what_the_killed_froze_is_thawed);
 	ATF_TP_ADD_TC(tp, unsynced_files_of_ext4_are_on_the_frozen_device);
 	ATF_TP_ADD_TC(tp, unsynced_files_of_xfs_are_on_the_frozen_device);
 	ATF_TP_ADD_TC(tp, unsynced_files_of_btrfs_are_on_the_frozen_device);
