@@ -300,7 +300,7 @@ ATF_TC_BODY(tables_that_are_not_ours_are_damage, tc)
 		"CREATE VIEW more AS SELECT * FROM volumes",
 		"DROP TABLE garbage;CREATE VIEW garbage AS SELECT 1 AS thin",
 		"DROP TABLE quotas",
-		"PRAGMA writable_schema=ON;UPDATE sqlite_schema SET sql=sql||' ' WHERE rowid=4",
+		"PRAGMA writable_schema=ON;UPDATE sqlite_schema SET sql=sql||' ' WHERE rowid=5",
 		"PRAGMA writable_schema=ON;DELETE FROM sqlite_schema WHERE name='undos_parent'",
 		"PRAGMA writable_schema=ON;UPDATE sqlite_schema SET sql=sql||' ' WHERE name='pool'",
 	};
