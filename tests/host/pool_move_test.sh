@@ -125,7 +125,7 @@ an_extend_cut_short_is_done_or_never_was_body()
 	disks
 	works 'ok snapmgr pool create p0 /dev/ubda
 		use_it p0'
-	for delay in 0.03 0.06 0.1; do
+	for delay in 0.05 0.09; do
 		dies "ok snapmgr pool activate p0
 			snapmgr pool extend p0 /dev/ubdb /dev/ubdc >/dev/null 2>&1 &
 			sleep $delay"

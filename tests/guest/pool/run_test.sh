@@ -259,7 +259,7 @@ what_was_killed_half_way_is_done_by_the_next_body()
 
 	fresh
 	a=$(loop a 64M) b=$(loop b 64M)
-	for delay in 0.03 0.06 0.09 0.12 0.16 0.2; do
+	for delay in 0.05 0.1 0.17; do
 		killed $delay pool create p0 "$a" "$b"
 		snapmgr pool list --json >pools
 		case $(jq -r '[.pools[].state] | join(" ")' pools) in
@@ -288,7 +288,7 @@ an_extend_that_was_killed_is_finished_or_never_was_body()
 
 	fresh
 	a=$(loop a 64M) b=$(loop b 64M)
-	for delay in 0.04 0.07 0.1 0.15; do
+	for delay in 0.06 0.12; do
 		ok snapmgr pool create p0 "$a"
 		use_it p0
 		killed $delay pool extend p0 "$b"
