@@ -35,7 +35,9 @@ nothing_is_found_on_internal_devices_and_members_body()
 	ok snapmgr pool create p0 "$a" "$b"
 	# The first thing written to the pool is the image of a filesystem.
 	ok snapmgr create p0/v --size 32M
-	mkfs.ext4 -q /dev/snapmgr/p0/v
+	truncate -s 32M image
+	mkfs.ext4 -q image
+	dd if=image of=/dev/snapmgr/p0/v bs=64K conv=fsync status=none
 	uuid=$(blkid -p -o value -s UUID /dev/snapmgr/p0/v)
 	settle
 	for part in $internal; do
