@@ -171,6 +171,7 @@ ATF_TC_BODY(the_filesystem_inside_is_seen_anew_and_a_snapshot_never_takes_its_li
 	lab_run("mkfs.ext4 -q -U " UUID_A " /dev/snapmgr/p/v");
 	check_links(a, NULL);
 	lab_snapshot("p/v@a");
+	settle(); /* while udevd looks at a device it does not watch for its writers */
 	lab_run("mkfs.ext4 -q -F -U " UUID_B " /dev/snapmgr/p/v");
 	check_links(b, a);
 	lab_revert("p/v@a");
