@@ -385,6 +385,28 @@ ATF_TC_BODY(a_write_that_fails_is_an_io_error_and_the_change_is_gone, tc)
 	commit(cat, true);
 }
 
+ATF_TC_WITHOUT_HEAD(a_handle_outlives_a_write_that_failed);
+ATF_TC_BODY(a_handle_outlives_a_write_that_failed, tc)
+{
+	AUTO(scat_close) struct scat *cat = fresh();
+	struct scat_pool pool = rig_pool;
+
+	commit(cat, true);
+	for (int durable = 0; durable < 2; durable++) {
+		pool.next_thin = 77;
+		MUST(scat_begin(cat, &rig_err));
+		MUST(scat_pool_put(cat, &pool, &rig_err));
+		rig_io.fail_writes = 1;
+		ATF_CHECK_EQ(-EIO, scat_commit(cat, durable, &rig_err));
+		scat_rollback(cat);
+		rig_io.fail_writes = 0;
+		ATF_CHECK_EQ(2 + durable, next_thin(cat));
+		commit(cat, true);
+		ATF_CHECK_EQ(3 + durable, next_thin(cat));
+	}
+	ATF_CHECK_EQ(0, rig_count_findings(cat));
+}
+
 ATF_TC_WITHOUT_HEAD(a_run_folder_that_cannot_be_used_is_named);
 ATF_TC_BODY(a_run_folder_that_cannot_be_used_is_named, tc)
 {
@@ -416,6 +438,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, processes_that_come_and_go_see_every_commit_once);
 	ATF_TP_ADD_TC(tp, a_flush_that_fails_is_an_io_error_and_the_change_is_gone);
 	ATF_TP_ADD_TC(tp, a_write_that_fails_is_an_io_error_and_the_change_is_gone);
+	ATF_TP_ADD_TC(tp, a_handle_outlives_a_write_that_failed);
 	ATF_TP_ADD_TC(tp, a_run_folder_that_cannot_be_used_is_named);
 	return atf_no_error();
 }
