@@ -148,7 +148,8 @@ static int link_nodes(struct tree *t)
 
 	if (!index)
 		return -ENOMEM;
-	qsort(t->nodes, t->n, sizeof(*t->nodes), by_age);
+	if (t->n) /* else there is no array, either */
+		qsort(t->nodes, t->n, sizeof(*t->nodes), by_age);
 	for (size_t i = 0; i < t->n; i++) {
 		struct tree_node *node = &t->nodes[i];
 
