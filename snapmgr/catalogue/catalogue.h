@@ -126,7 +126,8 @@ int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, str
  */
 void scat_park(struct scat *cat);
 int scat_unpark(struct scat *cat, struct snapmgr_err *err);
-void scat_close(struct scat *cat); /* NULL is fine; rolls back; no checkpoint */
+/* scat_close() - rolls back; a writer may empty a log that grew long. NULL is fine. */
+void scat_close(struct scat *cat);
 DEFINE_AUTO(struct scat *, scat_close);
 
 /* scat_check() - SQLite's integrity_check and foreign_key_check, a line per finding. */
@@ -141,8 +142,9 @@ uint64_t scat_used_bytes(struct scat *cat);
  * scat_begin_read() - one consistent view over several reads; end it with scat_rollback()
  * scat_commit() - @durable: with one flush; else it survives this process, not a power cut
  *
- * A commit that fails with -EIO has an unknown outcome: close, open and read again before anything
- * is undone. scat_rollback() outside of a transaction does nothing.
+ * A commit that fails with -EIO was cut off the log where the device still took that, but its outcome
+ * counts as unknown: close, open and read again before anything is undone. -ENOSPC: it did not
+ * happen; the region is full (what deletes still has room), or the change larger than the log. scat_rollback() outside of a transaction does nothing.
  */
 int scat_begin(struct scat *cat, struct snapmgr_err *err);
 int scat_begin_read(struct scat *cat, struct snapmgr_err *err);

@@ -245,9 +245,11 @@ static int see_finding(const char *line, void *data)
 	return 0;
 }
 
+/* No memory: SQLite says so of a record that claims to be longer than any memory. */
 static void require_honest(int r)
 {
-	require(r == 0 || r == -ENOENT || (r == -EUCLEAN && err.code == SNAPMGR_DAMAGED) ||
+	require(r == 0 || r == -ENOENT || r == -ENOMEM ||
+		(r == -EUCLEAN && err.code == SNAPMGR_DAMAGED) ||
 		(r == -EPROTONOSUPPORT && err.code == SNAPMGR_NEWER_VERSION));
 }
 
