@@ -98,6 +98,18 @@ static int take_down(struct del *d, const struct sm_uuid *uuid, const struct sm_
 	return r;
 }
 
+/* After a commit that failed: did it arrive all the same? */
+static bool is_gone(struct del *d)
+{
+	struct scat *cat = d->f.pool.cat;
+	struct scat_snapshot s;
+	struct scat_volume v;
+
+	if (d->f.has_snapshot)
+		return scat_snapshot_by_uuid(cat, &d->f.snapshot.c.uuid, &s, NULL) == -ENOENT;
+	return scat_volume_by_uuid(cat, &d->f.volume.c.uuid, &v, NULL) == -ENOENT;
+}
+
 /* Nothing was deleted: what was mapped is mapped again. */
 static void put_back(struct del *d)
 {
@@ -202,6 +214,8 @@ static int commit(struct del *d)
 		r = write_all(d, &op);
 	if (r == 0 || (r == -EIO && sm_pool_reopen(&d->f.pool, NULL) < 0))
 		return r; /* -EIO: of unknown outcome; recovery reads it again */
+	if (r == -EIO && is_gone(d))
+		return 0;
 	put_back(d);
 	if (sm_names_follow(&d->f.pool, NULL) == 0)
 		sm_op_end(&d->f.pool, &op);

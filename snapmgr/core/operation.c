@@ -158,7 +158,8 @@ void sm_op_abort(struct sm_pool *pool, const struct scat_operation *op, struct s
 int sm_volume_ready(const struct sm_pool *pool, const struct scat_volume *v, bool also_error,
 		    struct snapmgr_err *err)
 {
-	if (v->c.state == SCAT_AVAILABLE || (also_error && v->c.state == SCAT_REVERTING_ERROR))
+	if (v->c.state == SCAT_AVAILABLE ||
+	    (also_error && (v->c.state == SCAT_REVERTING_ERROR || v->c.state == SCAT_ERROR)))
 		return 0;
 	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "volume '%s/%s' is in state '%s'",
 		       pool->row.name, v->c.name, scat_state_name(v->c.state));

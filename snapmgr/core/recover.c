@@ -251,19 +251,20 @@ int sm_recover_pending(struct sm_pool *pool, struct snapmgr_err *err)
 
 int sm_recover_abandoned(struct sm_pool *pool, struct snapmgr_err *err)
 {
-	struct sm_space space;
 	int r = heal_all(pool, err);
 
-	if (r == 0)
-		r = pool->b.driver->space(&pool->b, false, &space, err);
-	if (r < 0 || space.read_only || space.fail || space.needs_check)
-		return r;
-	return sm_recover_ids(pool, err);
+	return r == 0 ? sm_recover_ids(pool, err) : r;
 }
 
 /* Ids in the reserved window that no row names were made by somebody who died before the commit. */
 int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err)
 {
+	struct sm_space space;
+	int r_space = pool->b.driver->space(&pool->b, false, &space, err);
+
+	/* A pool that takes no changes keeps them until it does. */
+	if (r_space < 0 || space.read_only || space.fail || space.needs_check)
+		return r_space;
 	for (uint32_t id = pool->row.next_thin; id < pool->row.reserved_thin; id++) {
 		int r = scat_thin_named(pool->cat, id, err);
 

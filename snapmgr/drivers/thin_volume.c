@@ -53,8 +53,12 @@ int thin_map(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *
 	if (r < 0)
 		return r;
 	r = sdm_create(&v->dm, &target, 1, &b->cookie, err);
-	if (r == 0)
-		return sdm_link_settle(&v->dm, false, err);
+	if (r == 0) {
+		r = sdm_link_settle(&v->dm, false, err);
+		if (r == 0)
+			return 0;
+		(void)sdm_remove(&v->dm, &b->cookie, NULL); /* keep the first error */
+	}
 	sdm_link_forget(&v->dm);
 	return r;
 }
