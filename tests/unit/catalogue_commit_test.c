@@ -340,86 +340,6 @@ ATF_TC_BODY(processes_that_come_and_go_see_every_commit_once, tc)
 	ATF_CHECK_EQ(0, rig_count_findings(cat));
 }
 
-/* ---- errors of the device ---- */
-
-ATF_TC_WITHOUT_HEAD(a_flush_that_fails_is_an_io_error_and_the_change_is_gone);
-ATF_TC_BODY(a_flush_that_fails_is_an_io_error_and_the_change_is_gone, tc)
-{
-	AUTO(scat_close) struct scat *cat = fresh();
-	struct scat_pool pool = rig_pool;
-
-	commit(cat, true);
-	pool.next_thin = 77;
-	MUST(scat_begin(cat, &rig_err));
-	MUST(scat_pool_put(cat, &pool, &rig_err));
-	rig_io.fail_syncs = 1;
-	ATF_CHECK_EQ(-EIO, scat_commit(cat, true, &rig_err));
-	ATF_CHECK_EQ(SNAPMGR_IO, rig_err.code);
-	ATF_CHECK_MSG(strstr(rig_err.message, "'" REGION "'"), "%s", rig_err.message);
-	ATF_CHECK_EQ(2, next_thin(cat));
-	scat_close(cat); /* nor does a recovery find it: the frames it left are broken */
-	cat = rig_open(true);
-	ATF_CHECK_EQ(2, next_thin(cat));
-	commit(cat, true);
-	ATF_CHECK_EQ(3, next_thin(cat));
-}
-
-ATF_TC_WITHOUT_HEAD(a_write_that_fails_is_an_io_error_and_the_change_is_gone);
-ATF_TC_BODY(a_write_that_fails_is_an_io_error_and_the_change_is_gone, tc)
-{
-	AUTO(scat_close) struct scat *cat = fresh();
-	struct scat_pool pool = rig_pool;
-
-	commit(cat, true);
-	pool.next_thin = 77;
-	MUST(scat_begin(cat, &rig_err));
-	MUST(scat_pool_put(cat, &pool, &rig_err));
-	rig_io.fail_writes = 1;
-	ATF_CHECK_EQ(-EIO, scat_commit(cat, true, &rig_err));
-	ATF_CHECK_EQ(SNAPMGR_IO, rig_err.code);
-	ATF_CHECK_EQ(-EIO, scat_checkpoint(cat, &rig_err));
-	scat_close(cat);
-	rig_io.fail_writes = 0;
-	cat = rig_open(true);
-	ATF_CHECK_EQ(2, next_thin(cat));
-	commit(cat, true);
-}
-
-ATF_TC_WITHOUT_HEAD(a_handle_outlives_a_write_that_failed);
-ATF_TC_BODY(a_handle_outlives_a_write_that_failed, tc)
-{
-	AUTO(scat_close) struct scat *cat = fresh();
-	struct scat_pool pool = rig_pool;
-
-	commit(cat, true);
-	for (int durable = 0; durable < 2; durable++) {
-		pool.next_thin = 77;
-		MUST(scat_begin(cat, &rig_err));
-		MUST(scat_pool_put(cat, &pool, &rig_err));
-		rig_io.fail_writes = 1;
-		ATF_CHECK_EQ(-EIO, scat_commit(cat, durable, &rig_err));
-		scat_rollback(cat);
-		rig_io.fail_writes = 0;
-		ATF_CHECK_EQ(2 + durable, next_thin(cat));
-		commit(cat, true);
-		ATF_CHECK_EQ(3 + durable, next_thin(cat));
-	}
-	ATF_CHECK_EQ(0, rig_count_findings(cat));
-}
-
-ATF_TC_WITHOUT_HEAD(a_run_folder_that_cannot_be_used_is_named);
-ATF_TC_BODY(a_run_folder_that_cannot_be_used_is_named, tc)
-{
-	struct scat *cat = NULL;
-
-	rig_format(REGION_BYTES);
-	atf_utils_create_file("file", "%s", "");
-	scat_set_run_dir("file/run");
-	ATF_CHECK_EQ(-ENOTDIR, scat_open(REGION, &rig_pool.uuid, false, &cat, &rig_err));
-	ATF_CHECK_EQ(SNAPMGR_IO, rig_err.code);
-	ATF_CHECK_MSG(strstr(rig_err.message, "file/run"), "%s", rig_err.message);
-}
-
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_durable_commit_is_one_flush_also_the_first_one);
@@ -436,9 +356,5 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_long_reader_lets_the_log_grow_until_it_is_full);
 	ATF_TP_ADD_TC(tp, a_reading_handle_cannot_write);
 	ATF_TP_ADD_TC(tp, processes_that_come_and_go_see_every_commit_once);
-	ATF_TP_ADD_TC(tp, a_flush_that_fails_is_an_io_error_and_the_change_is_gone);
-	ATF_TP_ADD_TC(tp, a_write_that_fails_is_an_io_error_and_the_change_is_gone);
-	ATF_TP_ADD_TC(tp, a_handle_outlives_a_write_that_failed);
-	ATF_TP_ADD_TC(tp, a_run_folder_that_cannot_be_used_is_named);
 	return atf_no_error();
 }

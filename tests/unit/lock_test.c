@@ -270,6 +270,53 @@ ATF_TC_BODY(a_run_folder_that_cannot_be_made_is_named, tc)
 	ATF_CHECK(strstr(err.message, "/file/run") != NULL);
 }
 
+ATF_TC_WITHOUT_HEAD(a_lock_tells_that_its_last_holder_died);
+ATF_TC_BODY(a_lock_tells_that_its_last_holder_died, tc)
+{
+	struct slock lock;
+	int tell[2];
+	pid_t pid;
+
+	use_run_dir("/run");
+	ATF_REQUIRE_EQ(0, pipe(tell));
+	lock = take(0);
+	ATF_CHECK(!lock.abandoned);
+	slock_drop(&lock);
+	lock = take(0);
+	ATF_CHECK(!lock.abandoned);
+	slock_drop(&lock);
+	pid = start_holder(0, LONG_MS, tell[1], 'a');
+	(void)wait_for_word(tell[0]);
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	lock = take(0);
+	ATF_CHECK(lock.abandoned);
+	slock_drop(&lock); /* nobody said that this was seen to */
+	lock = take(0);
+	ATF_CHECK(lock.abandoned);
+	lock.abandoned = false;
+	slock_drop(&lock);
+	lock = take(0);
+	ATF_CHECK(!lock.abandoned);
+	slock_drop(&lock);
+}
+
+ATF_TC_WITHOUT_HEAD(a_parked_lock_is_free_and_can_be_taken_again);
+ATF_TC_BODY(a_parked_lock_is_free_and_can_be_taken_again, tc)
+{
+	struct slock lock, other;
+
+	use_run_dir("/run");
+	lock = take(0);
+	slock_park(&lock);
+	other = take(0);
+	ATF_CHECK_EQ(-EAGAIN, slock_retake("host", 0, &lock, &err));
+	slock_drop(&other);
+	ATF_CHECK_EQ(0, slock_retake("host", 0, &lock, &err));
+	ATF_CHECK(lock.held && !lock.abandoned);
+	slock_drop(&lock);
+}
+
 ATF_TC_WITHOUT_HEAD(the_run_folder_is_private);
 ATF_TC_BODY(the_run_folder_is_private, tc)
 {
@@ -298,6 +345,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_killed_waiter_holds_nobody_up);
 	ATF_TP_ADD_TC(tp, nobody_starves_and_no_two_hold_it);
 	ATF_TP_ADD_TC(tp, a_run_folder_that_cannot_be_made_is_named);
+	ATF_TP_ADD_TC(tp, a_lock_tells_that_its_last_holder_died);
+	ATF_TP_ADD_TC(tp, a_parked_lock_is_free_and_can_be_taken_again);
 	ATF_TP_ADD_TC(tp, the_run_folder_is_private);
 	return atf_no_error();
 }
