@@ -151,9 +151,9 @@ ATF_TC_BODY(a_parked_catalogue_sees_what_others_did_meanwhile, tc)
 		scat_park(cat);
 		commit_in_a_child();
 		MUST(scat_unpark(cat, &rig_err));
-		ATF_REQUIRE_EQ(3 + 2 * i, next_thin(cat));
+		ATF_REQUIRE_EQ(next_thin(cat), 3u + 2 * i);
 		commit(cat, true);
-		ATF_REQUIRE_EQ(4 + 2 * i, next_thin(cat));
+		ATF_REQUIRE_EQ(next_thin(cat), 4u + 2 * i);
 	}
 	scat_park(cat);
 	scat_close(cat);
