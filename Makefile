@@ -22,7 +22,7 @@ LIBS = -ldevmapper -lblkid -lsqlite3 -lpthread
 BASE_SRC = $(addprefix snapmgr/base/, \
 	crc32c.c error.c name.c size.c system.c text.c uuid.c)
 DM_SRC = $(addprefix dm/, \
-	critical.c guard.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
+	critical.c guard.c guard_child.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
 HOST_SRC = $(addprefix snapmgr/host/, \
 	device.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
 	openers.c probe.c remount.c scan.c stack.c sys.c thawer.c unmount.c upper.c)

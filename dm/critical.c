@@ -40,7 +40,7 @@ static bool holds(const struct dl_phdr_info *object, uintptr_t address)
 static bool wanted(const struct dl_phdr_info *object)
 {
 	static const char *const names[] = { "/libdevmapper.so", "/libsqlite3.so", "/libc.so",
-					     "/libpthread.so", "/libudev.so", "/ld-linux" };
+					     "/libpthread.so",	 "/libudev.so",	   "/ld-linux" };
 
 	for (size_t i = 0; i < SM_ARRAY(names); i++)
 		if (strstr(object->dlpi_name, names[i]))
@@ -87,7 +87,8 @@ static void nothing(int signal)
 
 static void use_handler(void)
 {
-	const struct sigaction ours = { .sa_handler = nothing }; /* no SA_RESTART: to interrupt is the point */
+	/* No SA_RESTART: to interrupt is the point. */
+	const struct sigaction ours = { .sa_handler = nothing };
 
 	(void)pthread_mutex_lock(&handler.lock);
 	if (handler.users++ == 0)

@@ -44,9 +44,13 @@ struct sdm_purge;
  * To be called while nothing is suspended.
  */
 int sdm_purge_start(int fd, struct sdm_purge **ret, struct snapmgr_err *err);
-/* sdm_purge_run() - two passes; false where they did not come back in time: a page is dirty. */
-bool sdm_purge_run(struct sdm_purge *p);
-/* sdm_purge_wait() - after a false, when the device runs again: until the thread has come back. */
+/**
+ * sdm_purge_run() - drop it all, while the device is suspended
+ *
+ * Return: 0, -EBUSY (a page in use stays), or -ETIMEDOUT: a page is dirty, the thread waits for the
+ * device, and sdm_purge_wait() has to be called when that runs again.
+ */
+int sdm_purge_run(struct sdm_purge *p);
 void sdm_purge_wait(struct sdm_purge *p);
 /* sdm_purge_free() - NULL is fine; nothing may be suspended. */
 void sdm_purge_free(struct sdm_purge *p);

@@ -26,7 +26,8 @@ struct sdm_guard_plan {
  *
  * The plan is copied. Return: 0, -E2BIG (too many devices), or why no process could be had.
  */
-int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret, struct snapmgr_err *err);
+int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret,
+		  struct snapmgr_err *err);
 /* sdm_guard_committed() - from here on it resumes into the inactive tables. Cannot fail or block. */
 void sdm_guard_committed(struct sdm_guard *guard);
 /* sdm_guard_dismiss() - all is running again; its copies of the descriptors are closed on return. */

@@ -2,8 +2,10 @@
 /* Devices, tables and messages: thin wrappers around libdevmapper. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dm-ioctl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -77,15 +79,17 @@ static bool open_control(void)
 	return ok;
 }
 
+/* Ours, for what the library cannot say; -1 until sdm_init() succeeded. */
+static int control_fd = -1;
+
 int sdm_init(struct snapmgr_err *err)
 {
-	static bool ready;
 	bool ok;
 
 	sdm_task_lock();
-	if (!ready)
-		ready = open_control();
-	ok = ready;
+	if (control_fd < 0 && open_control())
+		control_fd = open(CONTROL, O_RDWR | O_CLOEXEC);
+	ok = control_fd >= 0;
 	sdm_task_unlock();
 	return ok ? 0 : no_driver(err);
 }
@@ -250,6 +254,25 @@ int sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie, struct s
 		return sm_nomem(err);
 	r = sdm_task_run_event(t, dev->audience, cookie);
 	return r < 0 ? sdm_task_refused(err, r, "resume", dev->name) : 0;
+}
+
+/* The library marks each event as a "primary" one; this one shall not be. */
+int sdm_resume_unchanged(const char *name, struct snapmgr_err *err)
+{
+	struct dm_ioctl io = {
+		.version = { DM_VERSION_MAJOR, 0, 0 },
+		.data_size = sizeof(io),
+		.data_start = sizeof(io),
+	};
+	int r = sdm_init(err);
+
+	if (r < 0)
+		return r;
+	if (sm_copy_text(io.name, sizeof(io.name), name) < 0)
+		return sm_fail(err, SNAPMGR_INTERNAL, EINVAL, "bad device name '%s'", name);
+	if (ioctl(control_fd, DM_DEV_SUSPEND, &io) < 0) /* without its flag that is a resume */
+		return sdm_task_refused(err, -errno, "resume", name);
+	return 0;
 }
 
 static int remove_once(const struct sdm_device *dev, struct sdm_cookie *cookie,

@@ -24,7 +24,8 @@ static void fill_info(struct dm_task *t, const struct dm_info *from, struct sdm_
 	(void)sm_copy_text(ret->uuid, sizeof(ret->uuid), uuid ? uuid : "");
 }
 
-static int info(struct dm_task *t, const char *subject, struct sdm_info *ret, struct snapmgr_err *err)
+static int info(struct dm_task *t, const char *subject, struct sdm_info *ret,
+		struct snapmgr_err *err)
 {
 	struct dm_info found;
 	int r = sdm_task_run(t);
@@ -126,7 +127,8 @@ static int query(int type, const char *name, bool inactive, bool flush, struct d
 
 	if (r < 0)
 		return r;
-	if ((inactive && !dm_task_query_inactive_table(*ret)) || (!flush && !dm_task_no_flush(*ret)))
+	if ((inactive && !dm_task_query_inactive_table(*ret)) ||
+	    (!flush && !dm_task_no_flush(*ret)))
 		return sm_nomem(err);
 	r = sdm_task_run(*ret);
 	if (r == 0 && !(dm_task_get_info(*ret, &found) && found.exists))
@@ -147,14 +149,14 @@ int sdm_table(const char *name, bool inactive, sdm_target_fn *visit, void *data,
 		return r;
 	do {
 		type = params = NULL;
-		next = dm_get_next_target(t, next, &target.start_sectors, &target.len_sectors, &type,
-					  &params);
+		next = dm_get_next_target(t, next, &target.start_sectors, &target.len_sectors,
+					  &type, &params);
 		if (!type)
 			break; /* an empty slot */
 		if (sm_copy_text(target.type, sizeof(target.type), type) < 0 ||
 		    sm_copy_text(target.params, sizeof(target.params), params ? params : "") < 0)
-			return sm_fail(err, SNAPMGR_KERNEL, EMSGSIZE, "cannot read the table of '%s'",
-				       name);
+			return sm_fail(err, SNAPMGR_KERNEL, EMSGSIZE,
+				       "cannot read the table of '%s'", name);
 		r = visit(&target, data);
 	} while (r == 0 && next);
 	return r;
@@ -171,9 +173,11 @@ int sdm_status(const char *name, bool flush, char *buf, size_t size, struct snap
 		return r;
 	(void)dm_get_next_target(t, NULL, &start, &len, &type, &params);
 	if (!type)
-		return sm_fail(err, SNAPMGR_BAD_STATE, ENODATA, "device '%s' has no live table", name);
+		return sm_fail(err, SNAPMGR_BAD_STATE, ENODATA, "device '%s' has no live table",
+			       name);
 	if (sm_copy_text(buf, size, params ? params : "") < 0)
-		return sm_fail(err, SNAPMGR_KERNEL, EMSGSIZE, "cannot read the status of '%s'", name);
+		return sm_fail(err, SNAPMGR_KERNEL, EMSGSIZE, "cannot read the status of '%s'",
+			       name);
 	return 0;
 }
 

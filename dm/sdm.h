@@ -10,12 +10,12 @@
 
 #include "base.h"
 
-#define SDM_NAME_MAX 128 /* with the NUL: dm_ioctl's name[] */
-#define SDM_UUID_MAX 129
+#define SDM_NAME_MAX   128 /* with the NUL: dm_ioctl's name[] */
+#define SDM_UUID_MAX   129
 #define SDM_PARAMS_MAX 512
 
 /* ---- kernel.c, query.c, udev.c: thin wrappers. The fake for unit tests (tests/unit/fake_kernel.h)
- * takes the place of these, of guard.c and of link.c ---- */
+ * takes the place of these, of guard*.c and of link.c ---- */
 
 /* Who may look at a device; decides the udev flags of every one of its resumes and its removal. */
 enum sdm_audience {
@@ -64,7 +64,8 @@ int sdm_init(struct snapmgr_err *err);
 int sdm_info(const char *name, struct sdm_info *ret, struct snapmgr_err *err);
 int sdm_info_by_uuid(const char *uuid, struct sdm_info *ret, struct snapmgr_err *err);
 
-typedef int sdm_name_fn(const char *name, const char *uuid, uint32_t major, uint32_t minor, void *data);
+typedef int sdm_name_fn(const char *name, const char *uuid, uint32_t major, uint32_t minor,
+			void *data);
 /* sdm_list() - every device whose dm UUID begins with @uuid_prefix, in one or few ioctls. */
 int sdm_list(const char *uuid_prefix, sdm_name_fn *visit, void *data, struct snapmgr_err *err);
 
@@ -88,6 +89,13 @@ int sdm_clear(const char *name, struct snapmgr_err *err);
 /* sdm_suspend() - waits for I/O in flight; -EINTR where a signal came first (it keeps running). */
 int sdm_suspend(const char *name, unsigned int flags, struct snapmgr_err *err);
 int sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie, struct snapmgr_err *err);
+/**
+ * sdm_resume_unchanged() - where what is in it is as before the suspend
+ *
+ * To udev that is a change as any writer makes it and no new activation: it starts no program, and
+ * nobody (LVM) takes the device for one that just came.
+ */
+int sdm_resume_unchanged(const char *name, struct snapmgr_err *err);
 /* sdm_remove() - absent is success; retried for a second while udev has it open; then -EBUSY. */
 int sdm_remove(const struct sdm_device *dev, struct sdm_cookie *cookie, struct snapmgr_err *err);
 /* sdm_rename() - -EEXIST (code exists) where the name is taken; @dev->name is the old one. */
@@ -133,7 +141,8 @@ int sdm_link_announced(const char *dm_uuid, char ret[200], struct snapmgr_err *e
  *
  * Where a udevd runs it is told by a synthetic event, and waited for, a few seconds at most.
  */
-int sdm_link_move(const struct sdm_device *from, const struct sdm_device *to, struct snapmgr_err *err);
+int sdm_link_move(const struct sdm_device *from, const struct sdm_device *to,
+		  struct snapmgr_err *err);
 /* sdm_link_forget() - after removal: the announcement, the link, and an empty folder. */
 void sdm_link_forget(const struct sdm_device *dev);
 
@@ -168,7 +177,8 @@ int sdm_thin_snap(const char *pool_dev, uint32_t id, uint32_t origin, struct sna
 /* sdm_thin_delete() - an absent id is success, so that recovery may repeat it. */
 int sdm_thin_delete(const char *pool_dev, uint32_t id, struct snapmgr_err *err);
 int sdm_pool_transaction(const char *pool_dev, uint64_t from, uint64_t to, struct snapmgr_err *err);
-int sdm_meta_snap(const char *pool_dev, bool reserve, struct snapmgr_err *err); /* release: none held is success */
+int sdm_meta_snap(const char *pool_dev, bool reserve,
+		  struct snapmgr_err *err); /* release: none held is success */
 
 /* ---- switch.c, guard.c: suspend, act, resume, with somebody who resumes if we die ---- */
 
@@ -181,13 +191,13 @@ struct sdm_switch_device {
 	uint64_t head_sectors;		 /* live size, 0: unchanged */
 };
 struct sdm_switch_opts {
-	bool uevent;	 /* resume with a cookie; needed where the contents or size change */
-	bool online;	 /* somebody else has it open: purge the page cache while suspended, retry */
-	uint32_t timeout_ms;	/* of the suspend; 0: 5000 */
-	const int *thaw_fds;	/* filesystems to thaw (FITHAW) by whoever resumes; borrowed */
+	bool uevent; /* resume with a cookie; needed where the contents or size change */
+	bool online; /* somebody else has it open: purge the page cache while suspended, retry */
+	uint32_t timeout_ms; /* of the suspend; 0: 5000 */
+	const int *thaw_fds; /* filesystems to thaw (FITHAW) by whoever resumes; borrowed */
 	size_t n_thaw;
-	int lock_fd;		/* the guard keeps this open until it has resumed; -1: none */
-	int flush_fd;		/* the device, open O_EXCL; -1: no page-cache purge */
+	int lock_fd;		     /* the guard keeps this open until it has resumed; -1: none */
+	int flush_fd;		     /* the device, open O_EXCL; -1: no page-cache purge */
 	const char *recover_program; /* run by the guard after it resumed: PROGRAM recover @pool */
 	const char *pool;
 };

@@ -13,8 +13,8 @@
 #include "dm/guard.h"
 
 #define SUSPEND_MS   5000
-#define PURGE_TRIES  10
-#define PURGE_GAP_MS 30
+#define PURGE_TRIES  15
+#define PURGE_GAP_MS 20
 #define RESUME_TRIES 3
 
 struct member {
@@ -149,13 +149,19 @@ static void clear_all(struct sdm_switch *sw)
 	}
 }
 
-static int resume_one(struct member *m, struct sdm_cookie *cookie, struct snapmgr_err *err)
+/* @changed: it comes back with other contents, and udev is to look at them. */
+static int resume_one(struct member *m, bool changed, struct sdm_cookie *cookie,
+		      struct snapmgr_err *err)
 {
-	int r = sdm_resume(m->d.dev, cookie, err);
+	int r = -EAGAIN;
 
-	for (int i = 1; i < RESUME_TRIES && r < 0; i++) {
-		sleep_ms(20);
-		r = sdm_resume(m->d.dev, NULL, NULL);
+	for (int i = 0; i < RESUME_TRIES && r < 0; i++) {
+		if (i > 0)
+			sleep_ms(20);
+		if (changed)
+			r = sdm_resume(m->d.dev, i == 0 ? cookie : NULL, i == 0 ? err : NULL);
+		else
+			r = sdm_resume_unchanged(m->d.dev->name, i == 0 ? err : NULL);
 	}
 	m->suspended = r < 0;
 	if (r == 0)
@@ -164,14 +170,17 @@ static int resume_one(struct member *m, struct sdm_cookie *cookie, struct snapmg
 }
 
 /* The last one suspended first; all of them, whatever happens to one. Return: the first error. */
-static int resume_all(struct sdm_switch *sw, struct sdm_cookie *cookie, struct snapmgr_err *err)
+static int resume_all(struct sdm_switch *sw, struct snapmgr_err *err)
 {
 	int first = 0;
 
 	for (size_t i = sw->n; i > 0; i--) {
 		struct member *m = &sw->members[i - 1];
-		int r = m->suspended ? resume_one(m, cookie, first < 0 ? NULL : err) : 0;
+		bool changed = m->loaded && sw->opts.uevent;
+		int r = 0;
 
+		if (m->suspended)
+			r = resume_one(m, changed, &sw->cookie, first < 0 ? NULL : err);
 		if (first == 0)
 			first = r;
 	}
@@ -205,7 +214,7 @@ void sdm_switch_back(struct sdm_switch *sw)
 	if (sw->over)
 		return;
 	clear_all(sw);
-	r = resume_all(sw, NULL, NULL);
+	r = resume_all(sw, NULL);
 	finish(sw, r == 0);
 }
 
@@ -214,10 +223,11 @@ void sdm_switch_back(struct sdm_switch *sw)
 static int suspend_failed(int r, const char *name, struct snapmgr_err *err)
 {
 	if (r == -EINTR)
-		return sm_fail(err, SNAPMGR_IN_USE, ETIMEDOUT,
-			       "'%s' has writes waiting that do not finish (is its pool out of space?); "
-			       "nothing was changed",
-			       name);
+		return sm_fail(
+			err, SNAPMGR_IN_USE, ETIMEDOUT,
+			"'%s' has writes waiting that do not finish (is its pool out of space?); "
+			"nothing was changed",
+			name);
 	if (r == -EBUSY)
 		return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
 			       "the filesystem on '%s' is frozen; nothing was changed", name);
@@ -262,30 +272,29 @@ static bool cache_is_empty(const struct sdm_switch *sw)
 /* Return: 0, -EAGAIN where all runs again on the old tables, or another error. */
 static int suspend_clean(struct sdm_switch *sw, struct snapmgr_err *err)
 {
-	bool clean, started = sw->purge;
-	int r;
+	int r, purged;
 
 	sdm_critical_enter(&sw->critical);
 	r = suspend_all(sw, err);
 	if (r < 0 || sw->opts.flush_fd < 0 || cache_is_empty(sw))
 		return r;
-	clean = started && sdm_purge_run(sw->purge);
-	if (clean)
+	purged = sw->purge ? sdm_purge_run(sw->purge) : -EBUSY;
+	if (purged == 0)
 		return 0;
 	clear_all(sw);
-	r = resume_all(sw, NULL, err);
+	r = resume_all(sw, err);
 	sdm_critical_leave(&sw->critical);
-	if (started)
+	if (purged == -ETIMEDOUT)
 		sdm_purge_wait(sw->purge);
 	return r < 0 ? r : -EAGAIN;
 }
 
+/* The pause is never the same, for a writer that has a rhythm of its own. */
 static int again(struct sdm_switch *sw, struct snapmgr_err *err)
 {
 	int r = sw->purge ? 0 : sdm_purge_start(sw->opts.flush_fd, &sw->purge, err);
 
-	sleep_ms(PURGE_GAP_MS);
-	(void)ioctl(sw->opts.flush_fd, BLKFLSBUF, 0); /* so that little is left to do */
+	sleep_ms(PURGE_GAP_MS + (long)(sm_monotonic_ns() / 1000 % PURGE_GAP_MS));
 	return r < 0 ? r : load_all(sw, err);
 }
 
@@ -299,9 +308,10 @@ int sdm_switch_suspend(struct sdm_switch *sw, struct snapmgr_err *err)
 			r = suspend_clean(sw, err);
 	}
 	if (r == -EAGAIN)
-		r = sm_fail(err, SNAPMGR_IN_USE, EBUSY,
-			    "somebody keeps writing to '%s' through the page cache; nothing was changed",
-			    sw->members[0].d.dev->name);
+		r = sm_fail(
+			err, SNAPMGR_IN_USE, EBUSY,
+			"somebody keeps writing to '%s' through the page cache; nothing was changed",
+			sw->members[0].d.dev->name);
 	if (r < 0)
 		sdm_switch_back(sw);
 	return r;
@@ -314,7 +324,7 @@ void sdm_switch_committed(struct sdm_switch *sw)
 
 int sdm_switch_resume(struct sdm_switch *sw, struct snapmgr_err *err)
 {
-	int r = resume_all(sw, &sw->cookie, err);
+	int r = resume_all(sw, err);
 
 	finish(sw, r == 0);
 	return r;

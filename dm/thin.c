@@ -23,8 +23,8 @@ void sdm_pool_target(const struct sdm_pool_table *pool, struct sdm_target *ret)
 	*ret = (struct sdm_target){ .len_sectors = pool->data_sectors, .type = "thin-pool" };
 	(void)put_device(meta, sizeof(meta), pool->meta_dev);
 	(void)put_device(data, sizeof(data), pool->data_dev);
-	(void)snprintf(ret->params, sizeof(ret->params), "%s %s %" PRIu32 " %" PRIu64 " 0", meta, data,
-		       pool->chunk_sectors, pool->low_water_chunks);
+	(void)snprintf(ret->params, sizeof(ret->params), "%s %s %" PRIu32 " %" PRIu64 " 0", meta,
+		       data, pool->chunk_sectors, pool->low_water_chunks);
 }
 
 void sdm_thin_target(const char *pool_dev, uint32_t id, uint64_t sectors, struct sdm_target *ret)
@@ -66,8 +66,8 @@ static bool number(const char **p, char end, uint64_t *ret)
 
 static int bad_status(const char *name, const char *line, struct snapmgr_err *err)
 {
-	return sm_fail(err, SNAPMGR_KERNEL, EPROTO, "cannot understand status '%.100s' of '%s'", line,
-		       name);
+	return sm_fail(err, SNAPMGR_KERNEL, EPROTO, "cannot understand status '%.100s' of '%s'",
+		       line, name);
 }
 
 static bool parse_counts(const char **p, struct sdm_pool_status *s)
@@ -157,7 +157,8 @@ int sdm_thin_live_id(const char *name, uint32_t *ret_id, uint64_t *ret_sectors,
 	if (r < 0)
 		return r;
 	if (!live.found)
-		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "device '%s' is no thin device", name);
+		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "device '%s' is no thin device",
+			       name);
 	*ret_id = live.id;
 	*ret_sectors = live.sectors;
 	return 0;

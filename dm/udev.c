@@ -16,7 +16,8 @@
 static bool udevd_answers(void)
 {
 	const struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = UDEV_CONTROL };
-	AUTO(sm_close_fd) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	AUTO(sm_close_fd)
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return false;
@@ -41,8 +42,8 @@ bool sdm_udev_running(void)
 
 static uint16_t audience_flags(enum sdm_audience audience)
 {
-	const uint16_t hidden = DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG | DM_UDEV_DISABLE_DISK_RULES_FLAG |
-				DM_UDEV_DISABLE_OTHER_RULES_FLAG;
+	const uint16_t hidden = DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG |
+				DM_UDEV_DISABLE_DISK_RULES_FLAG | DM_UDEV_DISABLE_OTHER_RULES_FLAG;
 
 	switch (audience) {
 	case SDM_INTERNAL:

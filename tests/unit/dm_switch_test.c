@@ -45,7 +45,9 @@ static void map_thin(const struct sdm_device *dev, uint32_t id)
 static void set_up(void)
 {
 	const struct sdm_pool_table table = { "meta", "data", 1280000, 500, 128 };
-	const struct sdm_target disk = { .len_sectors = 1280000, .type = "linear", .params = "8:0 0" };
+	const struct sdm_target disk = { .len_sectors = 1280000,
+					 .type = "linear",
+					 .params = "8:0 0" };
 	struct sdm_target target;
 	struct snapmgr_err err;
 
@@ -122,7 +124,8 @@ ATF_TC_BODY(all_is_loaded_before_anything_is_suspended, tc)
 ATF_TC_WITHOUT_HEAD(every_call_that_fails_leaves_the_old_tables);
 ATF_TC_BODY(every_call_that_fails_leaves_the_old_tables, tc)
 {
-	static const char *const calls[] = { "arm *", "load a *", "load b *", "suspend a", "suspend b" };
+	static const char *const calls[] = { "arm *", "load a *", "load b *", "suspend a",
+					     "suspend b" };
 	struct sdm_switch_opts opts = plain_opts();
 	struct snapmgr_err err;
 
@@ -293,7 +296,8 @@ ATF_TC_BODY(signals_are_blocked_only_while_suspended, tc)
 	ATF_CHECK(!sigismember(&now, SIGTERM));
 	require(sdm_switch_suspend(sw, &err), &err);
 	(void)pthread_sigmask(SIG_BLOCK, NULL, &now);
-	ATF_CHECK(sigismember(&now, SIGTERM) && sigismember(&now, SIGINT) && sigismember(&now, SIGALRM));
+	ATF_CHECK(sigismember(&now, SIGTERM) && sigismember(&now, SIGINT) &&
+		  sigismember(&now, SIGALRM));
 	require(sdm_switch_resume(sw, &err), &err);
 	(void)pthread_sigmask(SIG_BLOCK, NULL, &now);
 	ATF_CHECK(!sigismember(&now, SIGTERM));

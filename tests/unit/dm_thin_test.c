@@ -22,7 +22,9 @@ static void map(const struct sdm_device *dev, const struct sdm_target *target)
 static void pool_up(void)
 {
 	const struct sdm_pool_table table = { "meta", "data", 1280000, 500, 128 };
-	const struct sdm_target disk = { .len_sectors = 1280000, .type = "linear", .params = "8:0 0" };
+	const struct sdm_target disk = { .len_sectors = 1280000,
+					 .type = "linear",
+					 .params = "8:0 0" };
 	struct sdm_target target;
 
 	fake_kernel_reset();
@@ -53,7 +55,8 @@ ATF_TC_BODY(a_table_names_devices_by_node_or_number, tc)
 ATF_TC_WITHOUT_HEAD(the_longest_names_fit_into_a_table);
 ATF_TC_BODY(the_longest_names_fit_into_a_table, tc)
 {
-	struct sdm_pool_table table = { .data_sectors = UINT64_MAX, .low_water_chunks = UINT64_MAX,
+	struct sdm_pool_table table = { .data_sectors = UINT64_MAX,
+					.low_water_chunks = UINT64_MAX,
 					.chunk_sectors = UINT32_MAX };
 	struct sdm_target target;
 
@@ -112,7 +115,8 @@ ATF_TC_BODY(a_pools_status_is_understood, tc)
 
 	(void)tc;
 	pool_up();
-	fake_kernel_set_status("pool", "5 12/4096 7/10000 - rw discard_passdown queue_if_no_space - 1024");
+	fake_kernel_set_status("pool",
+			       "5 12/4096 7/10000 - rw discard_passdown queue_if_no_space - 1024");
 	ATF_REQUIRE_EQ(0, sdm_pool_status("pool", false, &s, &err));
 	ATF_CHECK_EQ(5, s.transaction_id);
 	ATF_CHECK_EQ(12, s.meta_used);
@@ -129,7 +133,8 @@ ATF_TC_BODY(a_pools_status_is_understood, tc)
 	ATF_CHECK_EQ(99, s.held_root);
 	ATF_CHECK(s.read_only && s.needs_check && !s.out_of_data && !s.fail);
 
-	fake_kernel_set_status("pool", "0 1/2 3/4 - out_of_data_space discard_passdown queue_if_no_space");
+	fake_kernel_set_status("pool",
+			       "0 1/2 3/4 - out_of_data_space discard_passdown queue_if_no_space");
 	ATF_REQUIRE_EQ(0, sdm_pool_status("pool", false, &s, &err));
 	ATF_CHECK(s.out_of_data && !s.read_only && !s.needs_check);
 
@@ -171,7 +176,8 @@ ATF_TC_BODY(a_strange_status_is_an_error_and_changes_nothing, tc)
 	pool_up();
 	for (size_t i = 0; i < SM_ARRAY(lines); i++) {
 		fake_kernel_set_status("pool", lines[i]);
-		ATF_CHECK_EQ_MSG(-EPROTO, sdm_pool_status("pool", false, &s, &err), "'%s'", lines[i]);
+		ATF_CHECK_EQ_MSG(-EPROTO, sdm_pool_status("pool", false, &s, &err), "'%s'",
+				 lines[i]);
 		ATF_CHECK_EQ(SNAPMGR_KERNEL, err.code);
 		ATF_CHECK_EQ(77, s.transaction_id);
 	}

@@ -42,7 +42,8 @@ struct sdm_guard {
 	int unused;
 };
 
-int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret, struct snapmgr_err *err)
+int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret,
+		  struct snapmgr_err *err)
 {
 	static struct sdm_guard guard;
 	char names[512] = "";
@@ -53,11 +54,13 @@ int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret, str
 		size_t len = strlen(names);
 
 		(void)snprintf(names + len, sizeof(names) - len, " %s", plan->devs[i].dev->name);
-		(void)sm_copy_text(k.guard.names[k.guard.n++], SDM_NAME_MAX, plan->devs[i].dev->name);
+		(void)sm_copy_text(k.guard.names[k.guard.n++], SDM_NAME_MAX,
+				   plan->devs[i].dev->name);
 	}
 	r = fake_record(true, "arm%s", names);
 	if (r < 0)
-		return sm_fail(err, SNAPMGR_KERNEL, r, "cannot start the guard of suspended volumes");
+		return sm_fail(err, SNAPMGR_KERNEL, r,
+			       "cannot start the guard of suspended volumes");
 	k.guard.armed = true;
 	k.guard.committed = false;
 	*ret = &guard;
@@ -113,7 +116,8 @@ static char *announcement(const char *dm_uuid)
 {
 	size_t i = 0;
 
-	while (i < DEVICES_MAX - 1 && *k.announced[i].uuid && strcmp(k.announced[i].uuid, dm_uuid) != 0)
+	while (i < DEVICES_MAX - 1 && *k.announced[i].uuid &&
+	       strcmp(k.announced[i].uuid, dm_uuid) != 0)
 		i++;
 	(void)sm_copy_text(k.announced[i].uuid, sizeof(k.announced[i].uuid), dm_uuid);
 	return k.announced[i].link;
@@ -145,7 +149,9 @@ int sdm_link_move(const struct sdm_device *from, const struct sdm_device *to,
 
 int sdm_link_settle(const struct sdm_device *dev, bool gone, struct snapmgr_err *err)
 {
-	int r = *dev->link ? fake_record(true, "%s %s %s", gone ? "unlink" : "link", dev->name, dev->link) : 0;
+	int r = *dev->link ? fake_record(true, "%s %s %s", gone ? "unlink" : "link", dev->name,
+					 dev->link) :
+			     0;
 
 	return r < 0 ? sm_fail(err, SNAPMGR_IO, r, "cannot make link '%s'", dev->link) : 0;
 }

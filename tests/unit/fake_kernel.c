@@ -14,7 +14,8 @@ struct fake k;
 static int wanted_failure(const char *line)
 {
 	for (size_t i = 0; i < FAILS_MAX; i++)
-		if (k.fails[i].left && fnmatch(k.fails[i].pattern, line, 0) == 0 && --k.fails[i].left == 0)
+		if (k.fails[i].left && fnmatch(k.fails[i].pattern, line, 0) == 0 &&
+		    --k.fails[i].left == 0)
 			return -k.fails[i].errnum;
 	return 0;
 }
@@ -141,7 +142,7 @@ int sdm_load(const struct sdm_device *dev, const struct sdm_target *targets, siz
 {
 	struct device *d = fake_find(dev->name);
 	int r = fake_record(true, "load %s %s %s", dev->name, n ? targets[0].type : "",
-		       n ? targets[0].params : "");
+			    n ? targets[0].params : "");
 
 	if (r == 0)
 		r = d ? acceptable(targets, n) : -ENXIO;
@@ -177,13 +178,14 @@ int sdm_create(const struct sdm_device *dev, const struct sdm_target *targets, s
 {
 	struct device *d = NULL;
 	int r = fake_record(true, "create %s %s %s", dev->name, n ? targets[0].type : "",
-		       n ? targets[0].params : "");
+			    n ? targets[0].params : "");
 
 	(void)cookie;
 	if (r == 0)
 		r = make_device(dev, &d);
 	if (r == -EEXIST)
-		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "a device '%s' is there already", dev->name);
+		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "a device '%s' is there already",
+			       dev->name);
 	if (r == 0)
 		r = acceptable(targets, n);
 	if (r < 0) {
@@ -248,6 +250,14 @@ int sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie, struct s
 	return r < 0 ? fake_refused(err, r, "resume", dev->name) : 0;
 }
 
+int sdm_resume_unchanged(const char *name, struct snapmgr_err *err)
+{
+	struct sdm_device dev = { .name = "" };
+
+	(void)sm_copy_text(dev.name, sizeof(dev.name), name);
+	return sdm_resume(&dev, NULL, err);
+}
+
 int sdm_remove(const struct sdm_device *dev, struct sdm_cookie *cookie, struct snapmgr_err *err)
 {
 	struct device *d = fake_find(dev->name);
@@ -276,7 +286,8 @@ int sdm_rename(const struct sdm_device *dev, const char *to, struct sdm_cookie *
 	if (r == 0)
 		r = !d ? -ENXIO : fake_find(to) ? -EEXIST : 0;
 	if (r == -EEXIST)
-		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "a device named '%s' is there already", to);
+		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "a device named '%s' is there already",
+			       to);
 	if (r < 0)
 		return fake_refused(err, r, "rename", dev->name);
 	return sm_copy_text(d->name, sizeof(d->name), to);

@@ -33,7 +33,7 @@ void fake_kernel_owner_dies(void);
 const char *fake_kernel_log(void); /* all lines, each with a newline */
 void fake_kernel_log_clear(void);
 unsigned int fake_kernel_count(const char *pattern); /* lines that match */
-const char *fake_kernel_last_message(void);	      /* "create_snap 9 3"; "" where there was none */
+const char *fake_kernel_last_message(void); /* "create_snap 9 3"; "" where there was none */
 /* What a careful driver never does, such as a snapshot of a running origin; "" where nothing. */
 const char *fake_kernel_violations(void);
 

@@ -92,7 +92,8 @@ static void own_status(const struct device *d, char line[SDM_PARAMS_MAX])
 		(void)snprintf(line, SDM_PARAMS_MAX,
 			       "%" PRIu64 " 10/4096 %u/%" PRIu64
 			       " %s rw discard_passdown queue_if_no_space - 1024",
-			       p->transaction, fake_kernel_thins(d->name), total, p->held ? "7" : "-");
+			       p->transaction, fake_kernel_thins(d->name), total,
+			       p->held ? "7" : "-");
 	else
 		(void)snprintf(line, SDM_PARAMS_MAX, "128 127");
 }

@@ -84,6 +84,7 @@ static void clean(void)
 {
 	char names[8192];
 
+	rig_run("grep -o '^/dev/\\(dm-\\|mapper/\\)[^ ]*' /proc/mounts | xargs -r umount");
 	for (unsigned int round = 0; round < 50; round++) {
 		*names = '\0';
 		MUST(sdm_list("SNAPMGR-", collect, names, &err));

@@ -9,7 +9,7 @@
 
 #include "dm/sdm.h"
 
-#define RIG_META_SECTORS 32768 /* 16 MiB */
+#define RIG_META_SECTORS  32768 /* 16 MiB */
 #define RIG_CHUNK_SECTORS 128
 
 struct rig {
@@ -39,6 +39,7 @@ char rig_read(const struct sdm_device *dev, uint64_t offset); /* past the page c
 uint32_t rig_live_id(const struct sdm_device *dev);
 struct sdm_info rig_info(const struct sdm_device *dev);
 void rig_remove(const struct sdm_device *dev);
-void rig_run(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* a shell command that must succeed */
+void rig_run(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2))); /* a shell command that must succeed */
 
 #endif

@@ -38,11 +38,11 @@ static int repoint(const struct rig *rig, const struct sdm_device *dev, uint32_t
 	return r < 0 ? r : sdm_switch_settle(sw, 30000, err);
 }
 
-#define REQUIRE_OK(what)                                                    \
-	do {                                                                \
-		struct snapmgr_err err = { .message = "" };                 \
-		int ok_r = (what);                                          \
-		if (ok_r < 0)                                               \
+#define REQUIRE_OK(what)                                                     \
+	do {                                                                 \
+		struct snapmgr_err err = { .message = "" };                  \
+		int ok_r = (what);                                           \
+		if (ok_r < 0)                                                \
 			atf_tc_fail("%s: %d: %s", #what, ok_r, err.message); \
 	} while (0)
 
@@ -93,7 +93,7 @@ ATF_TC_BODY(writers_see_no_error_and_the_device_stays_itself, tc)
 		loads[i] = (struct load){ .dev = &dev, .offset = i << 20 };
 		ATF_REQUIRE(pthread_create(&loads[i].thread, NULL, write_direct, &loads[i]) == 0);
 	}
-	for (uint32_t id = 2; id < 52; id++) {
+	for (uint32_t id = 2; id < 32; id++) {
 		rig_snap(&rig, &dev, id, id - 1);
 		REQUIRE_OK(repoint(&rig, &dev, id, &opts, &err));
 		REQUIRE_OK(sdm_thin_delete(rig.pool.name, id - 1, &err));
@@ -108,7 +108,7 @@ ATF_TC_BODY(writers_see_no_error_and_the_device_stays_itself, tc)
 	ATF_CHECK_EQ(before.minor, after.minor);
 	ATF_CHECK_EQ(before.major, after.major);
 	ATF_CHECK_STREQ(before.uuid, after.uuid);
-	ATF_CHECK_EQ(51, rig_live_id(&dev));
+	ATF_CHECK_EQ(31, rig_live_id(&dev));
 	rig_down(&rig);
 }
 
@@ -128,7 +128,8 @@ static void hold_suspended(const struct fatal *f, int ready_fd)
 	struct sdm_switch_device member = { .dev = f->dev, .target = &target };
 	struct sdm_switch *sw = NULL;
 
-	if (sdm_switch_prepare(&member, 1, f->opts, &sw, NULL) < 0 || sdm_switch_suspend(sw, NULL) < 0)
+	if (sdm_switch_prepare(&member, 1, f->opts, &sw, NULL) < 0 ||
+	    sdm_switch_suspend(sw, NULL) < 0)
 		_exit(1);
 	for (size_t i = 0; i < f->opts->n_thaw; i++)
 		if (ioctl(f->opts->thaw_fds[i], FIFREEZE, 0) < 0 && errno != EBUSY)
@@ -236,6 +237,7 @@ ATF_TC_BODY(the_guard_thaws_and_then_runs_the_recovery, tc)
 		(void)usleep(10000);
 	rig_run("test \"$(cat ran)\" = 'recover rig'");
 	rig_run("grep -q '0000000000000000$' mask");
+	rig_run("test $(grep -c -e '->' fds) = 4"); /* 0, 1, 2, and the one ls reads from */
 	rig_run("timeout 10 sh -c 'echo text >mnt/file && sync -f mnt/file'");
 	(void)close(dir);
 	rig_run("umount mnt");
@@ -437,6 +439,36 @@ static void number_pages(const struct sdm_device *dev, uint8_t number)
 	free(buf);
 }
 
+/* Thin @id with its number in each page, by way of a device that is not the one under test. */
+static void make_head(const struct rig *rig, const struct sdm_device *by, uint32_t id)
+{
+	struct sdm_target target = rig_target(rig, id, MIB);
+
+	REQUIRE_OK(sdm_thin_create(rig->pool.name, id, &err));
+	if (!rig_info(by).exists) {
+		REQUIRE_OK(sdm_create(by, &target, 1, NULL, &err));
+	} else {
+		REQUIRE_OK(sdm_load(by, &target, 1, &err));
+		REQUIRE_OK(sdm_suspend(by->name, 0, &err));
+		REQUIRE_OK(sdm_resume(by, NULL, &err));
+	}
+	number_pages(by, (uint8_t)id);
+}
+
+static int pages_on_disk_of_others(const struct sdm_device *dev, uint8_t number)
+{
+	int fd = rig_open(dev, O_RDONLY | O_DIRECT), n = 0;
+	uint8_t *buf = NULL;
+
+	ATF_REQUIRE(posix_memalign((void **)&buf, 4096, 64 * 4096) == 0);
+	ATF_REQUIRE_EQ(64 * 4096, pread(fd, buf, 64 * 4096, 0));
+	for (int page = 0; page < 64; page++)
+		n += buf[page * 4096] != number;
+	(void)close(fd);
+	free(buf);
+	return n;
+}
+
 static int stale_pages(int fd, uint8_t number)
 {
 	uint8_t byte;
@@ -465,21 +497,19 @@ ATF_TC_BODY(a_buffered_writer_brings_no_page_across, tc)
 	(void)tc;
 	rig_up(&rig, 512);
 	dev = rig_thin(&rig, "vol", 1, MIB);
-	other = rig_device("other", SDM_SNAPSHOT);
+	other = rig_device("other", SDM_INTERNAL);
 	number_pages(&dev, 1);
+	for (uint32_t id = 2; id < 62; id++)
+		make_head(&rig, &other, id);
+	REQUIRE_OK(sdm_remove(&other, NULL, &err));
 	ATF_REQUIRE(pthread_create(&load.thread, NULL, write_buffered, &load) == 0);
 	fd = rig_open(&dev, O_RDONLY);
 	opts.flush_fd = fd;
 	opts.online = true;
 	for (uint32_t id = 2; id < 62; id++) {
 		struct snapmgr_err why = { .message = "" };
-		int r;
+		int r = repoint(&rig, &dev, id, &opts, &why);
 
-		REQUIRE_OK(sdm_thin_create(rig.pool.name, id, &err));
-		rig_map(&rig, &other, id, MIB);
-		number_pages(&other, (uint8_t)id);
-		rig_remove(&other);
-		r = repoint(&rig, &dev, id, &opts, &why);
 		if (r == -EBUSY) {
 			refused++;
 			ATF_CHECK_EQ(SNAPMGR_IN_USE, why.code);
@@ -491,22 +521,13 @@ ATF_TC_BODY(a_buffered_writer_brings_no_page_across, tc)
 		stale += stale_pages(fd, (uint8_t)id);
 		REQUIRE_OK(sdm_suspend(dev.name, 0, &err)); /* writes out what is dirty */
 		REQUIRE_OK(sdm_resume(&dev, NULL, &err));
-		{
-			int direct = rig_open(&dev, O_RDONLY | O_DIRECT);
-			char *buf = NULL;
-
-			ATF_REQUIRE(posix_memalign((void **)&buf, 4096, 64 * 4096) == 0);
-			ATF_REQUIRE_EQ(64 * 4096, pread(direct, buf, 64 * 4096, 0));
-			for (int page = 0; page < 64; page++)
-				written += (uint8_t)buf[page * 4096] != (uint8_t)id;
-			(void)close(direct);
-			free(buf);
-		}
+		written += pages_on_disk_of_others(&dev, (uint8_t)id);
 	}
 	load.stop = true;
 	(void)pthread_join(load.thread, NULL);
 	(void)close(fd);
-	printf("%d switched, %d refused, %lu bytes written meanwhile\n", switched, refused, load.done);
+	printf("%d switched, %d refused, %lu bytes written meanwhile\n", switched, refused,
+	       load.done);
 	ATF_CHECK_EQ(0, load.failed);
 	ATF_CHECK_EQ(0, stale);
 	ATF_CHECK_EQ(0, written);
@@ -569,7 +590,8 @@ ATF_TC_BODY(what_a_dead_owner_left_is_healed, tc)
 
 	ATF_CHECK_EQ(0, sdm_switch_heal(&dev, true, NULL));
 	REQUIRE_OK(sdm_load(&dev, &target, 1, &err));
-	ATF_CHECK_EQ(1, sdm_switch_heal(&dev, true, NULL)); /* a running one: its table is the truth */
+	ATF_CHECK_EQ(1,
+		     sdm_switch_heal(&dev, true, NULL)); /* a running one: its table is the truth */
 	ATF_CHECK_EQ(1, rig_live_id(&dev));
 	REQUIRE_OK(sdm_thin_delete(rig.pool.name, 2, &err)); /* no slot holds it any more */
 
