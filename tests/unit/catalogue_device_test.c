@@ -87,7 +87,7 @@ ATF_TC_BODY(a_handle_outlives_a_write_that_failed, tc)
 	struct scat_pool pool = rig_pool;
 
 	commit(cat, true);
-	for (int durable = 0; durable < 2; durable++) {
+	for (uint32_t durable = 0; durable < 2; durable++) {
 		pool.next_thin = 77;
 		MUST(scat_begin(cat, &rig_err));
 		MUST(scat_pool_put(cat, &pool, &rig_err));
