@@ -391,7 +391,7 @@ void scat_rollback(struct scat *cat)
 {
 	if (!sqlite3_get_autocommit(cat->db))
 		(void)scat_run(cat, sql_rollback, NULL, NULL);
-	cat->vfs->held_len = 0; /* another process may write there next */
+	cat->vfs->held_len = 0;	  /* another process may write there next */
 	cat->vfs->held_error = 0; /* told, and no fault of the next commit */
 	cat->writing = false;
 }
