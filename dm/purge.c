@@ -20,6 +20,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -49,6 +50,7 @@ struct sdm_purge {
 	sem_t go, done;
 	int fd, stat_fd; /* stat_fd: the helper's own state */
 	bool end, clean;
+	atomic_bool stop; /* the device runs again: what it does now is of no use */
 	cpu_set_t cpus;
 	const char *mapped; /* the device, to be asked for by mincore(); NULL: cannot be */
 	size_t page_bytes, len_bytes;
@@ -122,10 +124,10 @@ static bool purge(struct sdm_purge *p)
 	const struct timespec between = { .tv_nsec = BETWEEN_MS * 1000000L };
 	enum rest rest;
 
-	for (int pass = 1; pass <= PASSES_MAX; pass++) {
+	for (int pass = 1; pass <= PASSES_MAX && !p->stop; pass++) {
 		(void)ioctl(p->fd, BLKFLSBUF, 0);
 		rest = count(p);
-		if (rest == UNKNOWN) {
+		if (rest == UNKNOWN && !p->stop) {
 			let_others_run(p);
 			(void)ioctl(p->fd, BLKFLSBUF, 0);
 			rest = p->mapped ? scan(p) : NOTHING;
@@ -264,11 +266,14 @@ int sdm_purge_run(struct sdm_purge *p)
 {
 	unsigned int looks = 0, waiting = 0;
 
+	p->stop = false;
 	(void)sem_post(&p->go);
 	while (!returns_within(p, LOOK_MS)) {
 		waiting = waits(p) ? waiting + 1 : 0;
-		if (waiting == LOOKS_WAITING || ++looks == LOOKS_MAX)
+		if (waiting == LOOKS_WAITING || ++looks == LOOKS_MAX) {
+			p->stop = true;
 			return -ETIMEDOUT;
+		}
 	}
 	return p->clean ? 0 : -EBUSY;
 }

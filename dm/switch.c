@@ -13,7 +13,7 @@
 #include "dm/guard.h"
 
 #define SUSPEND_MS   5000
-#define PURGE_TRIES  15
+#define PURGE_MS     2500 /* of tries */
 #define PURGE_GAP_MS 20
 #define RESUME_TRIES 3
 
@@ -300,18 +300,19 @@ static int again(struct sdm_switch *sw, struct snapmgr_err *err)
 
 int sdm_switch_suspend(struct sdm_switch *sw, struct snapmgr_err *err)
 {
+	uint64_t end_ns = sm_monotonic_ns() + PURGE_MS * UINT64_C(1000000);
 	int r = suspend_clean(sw, err);
 
-	for (int i = 1; i < PURGE_TRIES && r == -EAGAIN; i++) {
+	while (r == -EAGAIN && sm_monotonic_ns() < end_ns) {
 		r = again(sw, err);
 		if (r == 0)
 			r = suspend_clean(sw, err);
 	}
 	if (r == -EAGAIN)
-		r = sm_fail(
-			err, SNAPMGR_IN_USE, EBUSY,
-			"somebody keeps writing to '%s' through the page cache; nothing was changed",
-			sw->members[0].d.dev->name);
+		r = sm_fail(err, SNAPMGR_IN_USE, EBUSY,
+			    "somebody keeps writing to '%s' through the page cache; nothing was "
+			    "changed",
+			    sw->members[0].d.dev->name);
 	if (r < 0)
 		sdm_switch_back(sw);
 	return r;
