@@ -102,7 +102,7 @@ FAKE_KERNEL = $(addprefix $(B)/tests/unit/,fake_kernel.o fake_query.o fake_thin.
 $(filter $(B)/tests/unit/dm_%,$(UNIT_TESTS)): $(FAKE_KERNEL)
 $(filter $(B)/tests/unit/vfs_test $(B)/tests/unit/catalogue_%,$(UNIT_TESTS)): $(B)/tests/unit/catalogue_rig.o
 $(B)/tests/unit/core_verbs_test: $(B)/tests/unit/core_rig.o $(B)/tests/unit/catalogue_rig.o $(FAKE_KERNEL)
-$(addprefix $(B)/tests/guest/dm/,switch_test udev_test): $(B)/tests/guest/dm/rig.o
+$(filter $(B)/tests/guest/dm/%,$(GUEST_C_TESTS)): $(B)/tests/guest/dm/rig.o
 
 CLI_PARTS = $(addprefix $(B)/snapmgr/cli/, \
 	args.o json.o object.o pack.o table.o text.o tree.o)
