@@ -41,15 +41,15 @@ static inline void auto_free(void *p)
 DEFINE_AUTO(int, sm_close_fd);
 DEFINE_AUTO(FILE *, sm_close_file);
 
-#define SM_SECTOR      512u
-#define SM_ARRAY(a)    (sizeof(a) / sizeof((a)[0]))
-#define SM_KIB	       (UINT64_C(1) << 10)
-#define SM_MIB	       (UINT64_C(1) << 20)
-#define SM_GIB	       (UINT64_C(1) << 30)
-#define SM_TIB	       (UINT64_C(1) << 40)
-#define SM_RUN_DIR     "/run/snapmgr"
-#define SM_DEV_DIR     "/dev/snapmgr"
-#define SM_DM_UUID     "SNAPMGR-" /* what every dm UUID of ours begins with */
+#define SM_SECTOR   512u
+#define SM_ARRAY(a) (sizeof(a) / sizeof((a)[0]))
+#define SM_KIB	    (UINT64_C(1) << 10)
+#define SM_MIB	    (UINT64_C(1) << 20)
+#define SM_GIB	    (UINT64_C(1) << 30)
+#define SM_TIB	    (UINT64_C(1) << 40)
+#define SM_RUN_DIR  "/run/snapmgr"
+#define SM_DEV_DIR  "/dev/snapmgr"
+#define SM_DM_UUID  "SNAPMGR-" /* what every dm UUID of ours begins with */
 
 /**
  * sm_fail() - describe a failure, once, in the frame that knows its subject
@@ -74,7 +74,7 @@ bool sm_uuid_parse(const char *text, struct sm_uuid *ret);
 bool sm_uuid_equal(const struct sm_uuid *a, const struct sm_uuid *b);
 bool sm_uuid_is_null(const struct sm_uuid *u);
 
-int64_t sm_now_us(void);	    /* CLOCK_REALTIME */
+int64_t sm_now_us(void); /* CLOCK_REALTIME */
 uint64_t sm_monotonic_ns(void);
 uint32_t sm_crc32c(uint32_t crc, const void *data, size_t len); /* start with 0 */
 

@@ -34,7 +34,8 @@ int sm_mkdir_p(const char *path, unsigned int mode, struct snapmgr_err *err)
 	char part[512];
 
 	if (sm_copy_text(part, sizeof(part), path) < 0)
-		return sm_fail(err, SNAPMGR_INTERNAL, ENAMETOOLONG, "path '%.100s...' is too long", path);
+		return sm_fail(err, SNAPMGR_INTERNAL, ENAMETOOLONG, "path '%.100s...' is too long",
+			       path);
 	for (char *p = part + 1;; p++) {
 		char c = *p;
 
@@ -43,7 +44,8 @@ int sm_mkdir_p(const char *path, unsigned int mode, struct snapmgr_err *err)
 		*p = '\0';
 		if (mkdir(part, mode) < 0 && errno != EEXIST)
 			return sm_fail(err,
-				       errno == EACCES || errno == EPERM ? SNAPMGR_PERMISSION : SNAPMGR_IO,
+				       errno == EACCES || errno == EPERM ? SNAPMGR_PERMISSION :
+									   SNAPMGR_IO,
 				       errno, "cannot make folder '%s'", part);
 		if (!c)
 			return 0;
@@ -127,5 +129,6 @@ int sm_program_run(const char *const argv[], char *out, size_t out_size, struct 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN, "'%s' failed with status %d: %.300s", argv[0],
-		       WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), out_size ? out : "");
+		       WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+		       out_size ? out : "");
 }

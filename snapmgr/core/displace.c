@@ -33,10 +33,11 @@ static int check_full(const struct sm_found *f, const struct sm_displace *d, boo
 {
 	if (!out_of_data || !d->claim.others)
 		return 0;
-	return sm_fail(err, SNAPMGR_NO_SPACE, ENOSPC,
-		       "pool '%s' is out of data space and '%s' is open, maybe with writes that wait for space: close "
-		       "it, or extend the pool with 'snapmgr pool extend %s DEVICE'",
-		       f->pool.row.name, f->volume.c.name, f->pool.row.name);
+	return sm_fail(
+		err, SNAPMGR_NO_SPACE, ENOSPC,
+		"pool '%s' is out of data space and '%s' is open, maybe with writes that wait for space: close "
+		"it, or extend the pool with 'snapmgr pool extend %s DEVICE'",
+		f->pool.row.name, f->volume.c.name, f->pool.row.name);
 }
 
 static int take_mounts(struct sm_displace *d, const struct sm_vdev *dev, struct snapmgr_err *err)
@@ -49,8 +50,8 @@ static int take_mounts(struct sm_displace *d, const struct sm_vdev *dev, struct 
 	return shost_unmount(makedev(info.major, info.minor), &d->mounts, err);
 }
 
-int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size_bytes, bool out_of_data,
-			bool dry_run, struct snapmgr_err *err)
+int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size_bytes,
+			bool out_of_data, bool dry_run, struct snapmgr_err *err)
 {
 	char spec[2 * SNAPMGR_NAME_MAX + 2];
 	struct sm_vdev dev;
@@ -58,9 +59,12 @@ int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size
 
 	(void)snprintf(spec, sizeof(spec), "%s/%s", f->pool.row.name, f->volume.c.name);
 	sm_volume_device(&f->pool, &f->volume, &dev);
-	if (d->remount && dry_run) /* nothing is unmounted, so it cannot be claimed: look at the others */
+	if (d->remount &&
+	    dry_run) /* nothing is unmounted, so it cannot be claimed: look at the others */
 		return sm_claim_trial(&dev, spec,
-				      SHOST_SWAP | SHOST_HOLDER | SHOST_LOOP | (d->online ? 0 : SHOST_PROCESS), err);
+				      SHOST_SWAP | SHOST_HOLDER | SHOST_LOOP |
+					      (d->online ? 0 : SHOST_PROCESS),
+				      err);
 	if (d->remount) {
 		sm_signals_hold(&d->signals);
 		d->held = true;
@@ -128,10 +132,11 @@ int sm_displace_check_undo(struct sm_found *f, struct snapmgr_err *err)
 		if (r < 0)
 			return r;
 		if (info.exists)
-			return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
-				       "the undo point '%s/%s@undo~%u', which would go now, is active: deactivate it "
-				       "first",
-				       f->pool.row.name, f->volume.c.name, back);
+			return sm_fail(
+				err, SNAPMGR_IN_USE, EBUSY,
+				"the undo point '%s/%s@undo~%u', which would go now, is active: deactivate it "
+				"first",
+				f->pool.row.name, f->volume.c.name, back);
 	}
 }
 
@@ -155,12 +160,14 @@ static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struc
 		return scat_garbage_add(pool->cat, d->old_thin, err);
 	sm_uuid_make(&undo.uuid);
 	r = scat_undo_insert(pool->cat, &undo, err);
-	if (r < 0 || d->swap) /* a swap makes no point more, and drops none: it can be swapped again */
+	if (r < 0 ||
+	    d->swap) /* a swap makes no point more, and drops none: it can be swapped again */
 		return r;
 	return evict(pool, undo.volume, change->volume->undo_keep, err);
 }
 
-int sm_displace(struct sm_found *f, struct sm_displace *d, struct scat_operation *op, struct snapmgr_err *err)
+int sm_displace(struct sm_found *f, struct sm_displace *d, struct scat_operation *op,
+		struct snapmgr_err *err)
 {
 	d->old_thin = f->volume.c.thin;
 	d->old_size_bytes = f->volume.c.size_bytes;
@@ -200,8 +207,9 @@ int sm_displace_finish(struct sm_found *f, struct sm_displace *d, int r, struct 
 	}
 	if (err) {
 		*err = why;
-		(void)snprintf(err->message, sizeof(err->message), "'%s/%s' was switched, but: %.600s",
-			       f->pool.row.name, f->volume.c.name, why.message);
+		(void)snprintf(err->message, sizeof(err->message),
+			       "'%s/%s' was switched, but: %.600s", f->pool.row.name,
+			       f->volume.c.name, why.message);
 	}
 	return r_mount;
 }

@@ -21,10 +21,10 @@ struct sm_displace {
 	uint64_t old_size_bytes;
 	int64_t old_parent;
 	struct scat_undo *swap; /* undo: the point that the head is swapped with; NULL: a revert */
-	bool kept;	    /* the displaced head is an undo point now */
+	bool kept;		/* the displaced head is an undo point now */
 };
-int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size_bytes, bool out_of_data,
-			bool dry_run, struct snapmgr_err *err);
+int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size_bytes,
+			bool out_of_data, bool dry_run, struct snapmgr_err *err);
 /**
  * sm_displace_check_undo() - -EBUSY (in_use) where one more undo point would push out a mapped one
  *

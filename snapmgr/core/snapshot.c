@@ -16,7 +16,7 @@ struct item { /* one snapshot that is wanted */
 struct work {
 	struct sm_pool pool;
 	const struct snapmgr_snapshot_opts *opts;
-	struct item *items; /* owned */
+	struct item *items;	     /* owned */
 	struct sm_snap_item *kernel; /* owned; the driver's view of them */
 	size_t n;
 };
@@ -32,7 +32,8 @@ static inline void auto_work_release(struct work *w)
 	work_release(w);
 }
 
-static int find_volume(struct work *w, const struct sm_spec *spec, struct item *item, struct snapmgr_err *err)
+static int find_volume(struct work *w, const struct sm_spec *spec, struct item *item,
+		       struct snapmgr_err *err)
 {
 	struct sm_uuid uuid;
 	int r = sm_uuid_parse(spec->volume, &uuid) ?
@@ -40,8 +41,8 @@ static int find_volume(struct work *w, const struct sm_spec *spec, struct item *
 			scat_volume_by_name(w->pool.cat, spec->volume, &item->volume, err);
 
 	if (r == -ENOENT)
-		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "pool '%s' has no volume '%s'", w->pool.row.name,
-			       spec->volume);
+		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "pool '%s' has no volume '%s'",
+			       w->pool.row.name, spec->volume);
 	return r == 0 ? sm_volume_ready(&w->pool, &item->volume, false, err) : r;
 }
 
@@ -52,14 +53,16 @@ static int check_new(struct work *w, const char *name, struct item *item, struct
 
 	for (size_t i = 0; &w->items[i] != item; i++) {
 		if (w->items[i].volume.id == item->volume.id)
-			return sm_fail(err, SNAPMGR_USAGE, EINVAL,
-				       "volume '%s' is named twice: one instant makes one snapshot of each",
-				       item->volume.c.name);
+			return sm_fail(
+				err, SNAPMGR_USAGE, EINVAL,
+				"volume '%s' is named twice: one instant makes one snapshot of each",
+				item->volume.c.name);
 	}
 	r = scat_snapshot_by_name(w->pool.cat, item->volume.id, name, &s, err);
 	if (r == 0)
-		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "volume '%s/%s' has a snapshot '%s' already",
-			       w->pool.row.name, item->volume.c.name, name);
+		return sm_fail(err, SNAPMGR_EXISTS, EEXIST,
+			       "volume '%s/%s' has a snapshot '%s' already", w->pool.row.name,
+			       item->volume.c.name, name);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -75,7 +78,8 @@ static int look_at_device(struct work *w, struct item *item, struct snapmgr_err 
 	item->active = info.exists;
 	item->open = info.exists && info.open_count > 0;
 	item->devno = makedev(info.major, info.minor);
-	if (!item->active || w->pool.b.driver->used(&w->pool.b, &item->dev, &item->snapshot.used_bytes, NULL) < 0)
+	if (!item->active ||
+	    w->pool.b.driver->used(&w->pool.b, &item->dev, &item->snapshot.used_bytes, NULL) < 0)
 		item->snapshot.used_bytes = UINT64_MAX;
 	return 0;
 }
@@ -89,8 +93,10 @@ static void describe(struct work *w, const char *name, struct item *item)
 	sm_uuid_make(&c->uuid);
 	(void)sm_copy_text(c->name, sizeof(c->name), name);
 	(void)sm_copy_text(c->label, sizeof(c->label), o->label ? o->label : "");
-	(void)sm_copy_text(c->description, sizeof(c->description), o->description ? o->description : "");
-	(void)sm_copy_text(item->snapshot.volume_name, sizeof(item->snapshot.volume_name), item->volume.c.name);
+	(void)sm_copy_text(c->description, sizeof(c->description),
+			   o->description ? o->description : "");
+	(void)sm_copy_text(item->snapshot.volume_name, sizeof(item->snapshot.volume_name),
+			   item->volume.c.name);
 	item->snapshot.volume = item->volume.id;
 }
 
@@ -102,7 +108,8 @@ static int add_item(struct work *w, const char *text, struct item *item, struct 
 	if (r < 0)
 		return r;
 	if (!spec.snapshot[0])
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' does not name a snapshot (pool/vol@snap)", text);
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "'%.80s' does not name a snapshot (pool/vol@snap)", text);
 	r = sm_name_check("snapshot name", spec.snapshot, err);
 	if (r == 0)
 		r = sm_same_pool(&w->pool, spec.pool, err);
@@ -166,9 +173,10 @@ static int clear_ids(struct work *w, struct snapmgr_err *err)
 	for (size_t i = 0; i < w->n && r == 0; i++) {
 		r = scat_thin_named(w->pool.cat, w->kernel[i].new_id, err);
 		if (r > 0)
-			return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
-				       "pool '%s' is about to hand out id %u a second time: run 'snapmgr pool check %s'",
-				       w->pool.row.name, w->kernel[i].new_id, w->pool.row.name);
+			return sm_fail(
+				err, SNAPMGR_DAMAGED, EUCLEAN,
+				"pool '%s' is about to hand out id %u a second time: run 'snapmgr pool check %s'",
+				w->pool.row.name, w->kernel[i].new_id, w->pool.row.name);
 		if (r == 0)
 			r = w->pool.b.driver->drop(&w->pool.b, w->kernel[i].new_id, err);
 	}
@@ -198,7 +206,8 @@ static int take(struct work *w, struct snapmgr_err *err)
 	for (int tries = 0; r == 0; tries++) {
 		r = freeze(w, &frozen, err);
 		if (r == 0)
-			r = driver->snapshot(&w->pool.b, w->kernel, w->n, frozen.fds, frozen.n, &opts, err);
+			r = driver->snapshot(&w->pool.b, w->kernel, w->n, frozen.fds, frozen.n,
+					     &opts, err);
 		shost_thaw(&frozen);
 		if (r != -EEXIST || tries > 0)
 			break;
@@ -211,7 +220,8 @@ static int take(struct work *w, struct snapmgr_err *err)
 /* The kernel's order is the order of sequence numbers, whatever the clock says. */
 static int write_item(struct work *w, struct item *item, int64_t now_us, struct snapmgr_err *err)
 {
-	struct scat_volume changed = item->volume, *v = &changed; /* as it was, should the commit fail */
+	struct scat_volume changed = item->volume,
+			   *v = &changed; /* as it was, should the commit fail */
 	struct scat_snapshot *s = &item->snapshot;
 	int r;
 
@@ -274,7 +284,8 @@ int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
 	if (r == 0)
 		r = collect(&w, sm, specs, n, err);
 	if (r == 0 && !w.pool.b.driver->snapshot)
-		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP, "pool '%s' has no snapshots", w.pool.row.name);
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP, "pool '%s' has no snapshots",
+			       w.pool.row.name);
 	if (r == 0)
 		r = sm_space_for(&w.pool, "snapshot", &space, err);
 	if (r == 0)

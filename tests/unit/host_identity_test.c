@@ -32,9 +32,10 @@ ATF_TC_BODY(the_start_time_is_found_behind_any_name, tc)
 ATF_TC_WITHOUT_HEAD(a_broken_stat_is_refused);
 ATF_TC_BODY(a_broken_stat_is_refused, tc)
 {
+	static const char no_blank[] = "12 (bash)S 1 " REST;
 	static const char *const texts[] = {
 		"",	      "12",	     "12 (bash",	  "12 (bash)",
-		"12 (bash) ", "12 (bash) S", "12 (bash) S 1 2 3", "12 (bash)S 1 " REST
+		"12 (bash) ", "12 (bash) S", "12 (bash) S 1 2 3", no_blank,
 	};
 	uint64_t start;
 	char state;
