@@ -4,8 +4,11 @@
  *
  * Every call blocks, returns 0 or a negative errno, and on failure fills the error it was handed
  * (which may be NULL); the code in that error, never the errno, says what kind of failure it was.
- * Nothing is written to an output on failure. The library prints nothing, never exits and installs
- * no signal handler. A handle serves one thread at a time; several handles may be used side by side.
+ * Nothing is written to an output on failure. The library prints nothing and never exits. While a
+ * volume is suspended, signal SIGRTMIN+11 has an empty handler, and what it had is put back after;
+ * no other handler is installed. After a first snapshot or revert a process "snapmgr-guard" waits
+ * beside the program, unseen by wait(2), until snapmgr_free(). A handle serves one thread at a time;
+ * several handles may be used side by side.
  *
  * Objects are named "pool", "pool/vol", "pool/vol@snap"; a UUID serves wherever a name does, and
  * "@latest", "@latest~N", "@undo", "@undo~N" select one by age. Sizes are bytes, times are

@@ -35,6 +35,7 @@ void snapmgr_free(struct snapmgr *sm)
 	if (sm) {
 		scat_close(sm->parked);
 		slock_drop(&sm->parked_lock);
+		sdm_release();
 	}
 	free(sm);
 }
