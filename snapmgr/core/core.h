@@ -128,6 +128,8 @@ int sm_members_complete(const struct sm_members *m, struct snapmgr_err *err);
  */
 int sm_members_write(struct snapmgr *sm, struct sm_members *m, struct snapmgr_err *err);
 #define SM_BIRTH 1u
+/* sm_members_level() - what a write that was cut short left: the others say what member 0 says. */
+int sm_members_level(struct snapmgr *sm, struct sm_members *m, struct snapmgr_err *err);
 int sm_members_layout(const struct sm_members *m, struct sm_layout *ret, struct snapmgr_err *err);
 
 /* ---- layout.c: which part of which device becomes what ---- */
@@ -377,8 +379,8 @@ int sm_pool_times(const struct sm_pool *pool, uint64_t transaction_id, struct sn
 
 /* ---- pool_extend.c ---- */
 
-/* sm_pool_grow() - make the kernel run all that @m has; cheap where it does. */
-int sm_pool_grow(struct sm_pool *pool, const struct sm_members *m, struct snapmgr_err *err);
+/* sm_pool_grow() - make members and kernel follow member 0 of @m; cheap where they do. */
+int sm_pool_grow(struct sm_pool *pool, struct sm_members *m, struct snapmgr_err *err);
 
 /* ---- pool_stop.c ---- */
 

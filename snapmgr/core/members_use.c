@@ -58,6 +58,17 @@ static uint64_t next_generation(const struct sm_members *m)
 	return last + 1;
 }
 
+int sm_members_level(struct snapmgr *sm, struct sm_members *m, struct snapmgr_err *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 1; i < m->sb.n_members && r == 0; i++) {
+		if (m->generations[i] != m->sb.generation)
+			r = write_one(sm, m, i, m->sb.generation, err);
+	}
+	return r;
+}
+
 /*
  * The others first: what they say of each other counts for nothing until member 0 says it too.
  *
@@ -76,11 +87,7 @@ int sm_members_write(struct snapmgr *sm, struct sm_members *m, struct snapmgr_er
 	if (r < 0)
 		return r;
 	m->sb.generation = generation;
-	for (uint32_t i = 1; i < m->sb.n_members && r == 0; i++) {
-		if (m->generations[i] != generation) /* born with the write of member 0 */
-			r = write_one(sm, m, i, generation, err);
-	}
-	return r;
+	return sm_members_level(sm, m, err); /* who was born with the write of member 0 */
 }
 
 static int add_extent(struct sm_extents *to, const struct ssb_region *region, dev_t devno)

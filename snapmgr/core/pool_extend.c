@@ -74,12 +74,14 @@ static int add_members(struct sm_members *m, const char *const *devices, size_t 
 }
 
 /* The kernel runs what the superblocks say. Where it does so already, nothing is paused. */
-int sm_pool_grow(struct sm_pool *pool, const struct sm_members *m, struct snapmgr_err *err)
+int sm_pool_grow(struct sm_pool *pool, struct sm_members *m, struct snapmgr_err *err)
 {
 	AUTO(sm_layout_release) struct sm_layout layout = { 0 };
 	struct sm_space space;
 	int r = sm_members_complete(m, err);
 
+	if (r == 0)
+		r = sm_members_level(pool->sm, m, err);
 	if (r == 0)
 		r = sm_members_layout(m, &layout, err);
 	if (r == 0)

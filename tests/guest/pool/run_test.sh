@@ -305,6 +305,24 @@ an_extend_that_was_killed_is_finished_or_never_was_body()
 	done
 }
 
+atf_test_case a_superblock_that_an_extend_left_behind_follows_the_first
+a_superblock_that_an_extend_left_behind_follows_the_first_body()
+{
+	local a b c
+
+	fresh
+	a=$(loop a 64M) b=$(loop b 64M) c=$(loop c 64M)
+	ok snapmgr pool create p0 "$a" "$b"
+	dd if="$b" of=before bs=1M count=1 status=none
+	ok snapmgr pool extend p0 "$c"
+	# As if the extend had been killed before it came to this member.
+	dd if=before of="$b" bs=1M count=1 conv=notrunc status=none
+	refuses damaged 1 pool check p0
+	ok snapmgr pool activate p0
+	ok snapmgr pool check p0
+	ok snapmgr pool destroy p0 --yes
+}
+
 atf_init_test_cases()
 {
 	atf_add_test_case a_full_pool_is_extended_and_the_data_is_whole
@@ -316,5 +334,6 @@ atf_init_test_cases()
 	atf_add_test_case a_copy_of_a_running_disk_counts_for_nothing
 	atf_add_test_case a_disk_that_vanishes_is_named_and_the_pool_comes_down
 	atf_add_test_case what_was_killed_half_way_is_done_by_the_next
+	atf_add_test_case a_superblock_that_an_extend_left_behind_follows_the_first
 	atf_add_test_case an_extend_that_was_killed_is_finished_or_never_was
 }
