@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The two for a fresh machine:    make demo    make check
-# Others: all lint format sanitize fuzz bench-switch install uninstall clean
+# Others: all lint format sanitize fuzz torture bench-switch install uninstall clean
 # B=DIR builds elsewhere, beside the default: make B=build/clang CC=clang WERROR=-Werror
 
 B = build
@@ -89,13 +89,15 @@ $(B)/bin/snapmgr: $(CLI_OBJ) $(LIB_A) $(B)/members
 
 UNIT_TESTS = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*_test.c))
 GUEST_C_TESTS = $(patsubst %.c,$(B)/%,$(wildcard tests/guest/*/*_test.c))
-SHELL_TESTS = $(patsubst %.sh,$(B)/%,$(wildcard tests/guest/*/*_test.sh tests/host/*_test.sh))
+SHELL_TESTS = $(patsubst %.sh,$(B)/%, \
+	$(wildcard tests/guest/*/*_test.sh tests/host/*_test.sh tests/torture/*/*.sh))
 SHELL_LIBS = $(patsubst %,$(B)/%,$(wildcard tests/*.sh))
 BENCHES = $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+TORTURES = $(patsubst %.c,$(B)/%,$(wildcard tests/torture/*/*.c))
 FUZZERS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
 
 unit-tests: $(UNIT_TESTS)
-tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(SHELL_LIBS) $(BENCHES)
+tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(SHELL_LIBS) $(BENCHES) $(TORTURES)
 
 # The fakes that a unit test is linked with, before the library: one line for each that has some.
 FAKE_KERNEL = $(addprefix $(B)/tests/unit/,fake_kernel.o fake_query.o fake_thin.o fake_guard.o)
@@ -121,7 +123,7 @@ $(B)/tests/guest/revert/fault_test: private LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
 	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)
 
-$(BENCHES): %: %.o $(LIB_A)
+$(BENCHES) $(TORTURES): %: %.o $(LIB_A)
 	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)
 
 $(FUZZERS): %: %.o $(LIB_A)
@@ -170,6 +172,13 @@ fuzz:
 	@B=$(B)/fuzz scripts/fuzz '$(SECONDS)'
 fuzzers: $(FUZZERS)
 
+# Replayed from its seed: make torture SEED=n; of one program: ONLY=NAME; a single round: MINUTES=0.
+MINUTES = 10
+SEED = 1
+torture: bootstrap
+	@$(MAKE) $(JOBS) all tests
+	@scripts/torture '$(MINUTES)' '$(SEED)' $(ONLY)
+
 bench-switch:
 	@$(MAKE) $(JOBS) all $(B)/tests/bench/switch
 	@scripts/sandbox --disk 4G --disk 4G -- sh -c 'exec $$0 $$SANDBOX_DISKS' $(B)/tests/bench/switch
@@ -214,8 +223,8 @@ clean:
 	rm -rf $(B)
 
 FORCE:
-.PHONY: all tests unit-tests fuzzers bootstrap demo check lint format sanitize fuzz bench-switch install \
-	uninstall clean FORCE
+.PHONY: all tests unit-tests fuzzers bootstrap demo check lint format sanitize fuzz torture bench-switch \
+	install uninstall clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
