@@ -27,7 +27,7 @@ HOST_SRC = $(addprefix snapmgr/host/, \
 	device.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
 	openers.c probe.c remount.c scan.c stack.c sys.c thawer.c unmount.c upper.c)
 CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
-	catalogue.c check.c garbage_rows.c lock.c operation_rows.c pool_row.c region.c row.c \
+	catalogue.c check.c garbage_rows.c lock.c message_rows.c operation_rows.c pool_row.c region.c row.c \
 	rundir.c schema.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
 	undo_rows.c vfs.c vfs_shm.c volume_rows.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
@@ -35,7 +35,7 @@ DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 CORE_SRC = $(addprefix snapmgr/core/, \
 	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
 	garbage.c handle.c head.c layout.c list.c members.c members_use.c names.c object.c operation.c \
-	pool.c \
+	message.c messages.c pool.c \
 	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_start.c \
 	pool_state.c pool_stop.c property.c recover.c rename.c resize.c revert.c snapshot.c space.c \
 	strategy.c undo.c vet.c view.c)

@@ -397,6 +397,38 @@ int snapmgr_deactivate(struct snapmgr *sm, const char *spec, struct snapmgr_err 
 int snapmgr_recover(struct snapmgr *sm, const char *pool, snapmgr_report_fn *report, void *data,
 		    struct snapmgr_err *err);
 
+/* What happened, kept in the pool: the last thousand or so. Empty strings stand for "none". */
+struct snapmgr_message {
+	char uuid[SNAPMGR_UUID_TEXT];
+	char pool[SNAPMGR_NAME_MAX + 1];
+	char level[8]; /* info, warning, error */
+	char verb[24]; /* what was being done: revert, undo, delete, recover, monitor ... */
+	char code[24]; /* of a failure: snapmgr_code_name() */
+	char kind[16]; /* of the object: volume, snapshot, group, pool */
+	char object[SNAPMGR_UUID_TEXT];
+	char operation[SNAPMGR_UUID_TEXT];
+	char project[SNAPMGR_LABEL_MAX + 1]; /* whose object it is */
+	char text[SNAPMGR_MESSAGE_MAX];
+	int64_t created_at_us, expires_at_us; /* it is shown until then */
+};
+typedef int snapmgr_message_fn(const struct snapmgr_message *message, void *data);
+
+struct snapmgr_messages_opts {
+	size_t size;
+	const char *level; /* this one and worse; NULL: all */
+	int64_t since_us;  /* not those before it; 0: all */
+	bool newest_first;
+};
+/**
+ * snapmgr_messages() - walk what happened, oldest first
+ * @spec: NULL (every active pool), "pool", "pool/vol", "pool/vol@snap", or a UUID, also of what is
+ *        gone by now
+ *
+ * Takes no lock and waits for nobody.
+ */
+int snapmgr_messages(struct snapmgr *sm, const char *spec, const struct snapmgr_messages_opts *opts,
+		     snapmgr_message_fn *visit, void *data, struct snapmgr_err *err);
+
 /* What a driver can do here, computed from its table. */
 struct snapmgr_capability {
 	char driver[16];

@@ -220,6 +220,33 @@ typedef int scat_operation_fn(const struct scat_operation *op, void *data);
 int scat_operation_each(struct scat *cat, scat_operation_fn *visit, void *data,
 			struct snapmgr_err *err);
 
+/* Something that an admin, or a user of the object, may want to know later. "" and zeroes: none. */
+struct scat_message {
+	int64_t id; /* grows: the newest has the highest */
+	int64_t created_at_us;
+	char level[8]; /* info, warning, error */
+	char project[SNAPMGR_LABEL_MAX + 1];
+	char verb[24];
+	char code[24]; /* snapmgr_code_name(); "" where nothing failed */
+	char kind[16]; /* of @object: volume, snapshot, group, pool */
+	struct sm_uuid object, operation;
+	char text[SNAPMGR_MESSAGE_MAX];
+};
+#define SCAT_MESSAGES	     1000 /* the oldest go where there are more, */
+#define SCAT_MESSAGES_UPKEEP 16	  /* which is looked at once in so many */
+/**
+ * scat_message_insert() - sets ->id; the oldest go
+ *
+ * One row in the table's last page. Where what is added to the catalogue has no more room, older ones
+ * make it: no change is refused for its message's sake.
+ */
+int scat_message_insert(struct scat *cat, struct scat_message *m, struct snapmgr_err *err);
+typedef int scat_message_fn(const struct scat_message *m, void *data);
+int scat_message_each(struct scat *cat, bool newest_first, scat_message_fn *visit, void *data,
+		      struct snapmgr_err *err);
+/* scat_message_level() - 0 info, 1 warning, 2 error; -EINVAL (err untouched): it is none of them */
+int scat_message_level(const char *level);
+
 struct scat_counts {
 	uint64_t volumes, snapshots, undos, garbage, virtual_bytes;
 };

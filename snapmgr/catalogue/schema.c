@@ -100,11 +100,11 @@ static const struct object objects[] = {
 				   "start_ticks INTEGER NOT NULL,started_at INTEGER NOT NULL,"
 				   "detail TEXT"),
 	STRICT_TABLE("garbage", "thin INTEGER PRIMARY KEY"),
-	STRICT_TABLE("messages", "id INTEGER PRIMARY KEY," IDENTITY ",created_at INTEGER NOT NULL,"
-				 "expires_at INTEGER,level TEXT NOT NULL,project TEXT NOT NULL,"
-				 "operation BLOB,verb TEXT,code TEXT,kind TEXT,object BLOB,"
-				 "text TEXT NOT NULL"),
-	IMPLIED("messages", "1"),
+	/* no index: a message costs the last page of its table */
+	STRICT_TABLE("messages", "id INTEGER PRIMARY KEY,created_at INTEGER NOT NULL,"
+				 "level TEXT NOT NULL,project TEXT NOT NULL,verb TEXT NOT NULL,"
+				 "code TEXT NOT NULL,kind TEXT NOT NULL,object BLOB,"
+				 "operation BLOB,text TEXT NOT NULL"),
 	STRICT_KEYED("quotas", "project TEXT PRIMARY KEY,volumes INTEGER,snapshots INTEGER,"
 			       "volume_bytes INTEGER,snapshot_bytes INTEGER"),
 };

@@ -360,6 +360,26 @@ void sm_head_settle(struct sm_pool *pool, struct sm_head_change *change);
 /* sm_garbage_drop() - delete what the kernel lets go of; returns how many, or a negative errno. */
 int sm_garbage_drop(struct sm_pool *pool, struct snapmgr_err *err);
 
+/* ---- message.c ---- */
+
+/* What happened, for whom it concerns; all but @project and @text are words of ours. */
+struct sm_message {
+	const char *level; /* info, warning, error */
+	const char *verb;  /* what was being done: revert, delete, recover, monitor ... */
+	const char *code;  /* snapmgr_code_name(); NULL: nothing failed */
+	const char *kind;  /* of @object: volume, snapshot, group, pool */
+	const struct sm_uuid *object;
+	const char *project;		 /* whose object it is; NULL or "": nobody's */
+	const struct sm_uuid *operation; /* NULL: of none */
+	const char *text; /* one sentence that names the object; cut where it is too long */
+};
+/**
+ * sm_message() - leave a message in the transaction that the caller has open
+ *
+ * It comes and goes with that transaction. A bounded number is kept; see scat_message_insert().
+ */
+int sm_message(struct sm_pool *pool, const struct sm_message *m, struct snapmgr_err *err);
+
 /* ---- recover.c ---- */
 
 /* sm_recover_pending() - finish or undo the operations of the dead; cheap where there are none. */
