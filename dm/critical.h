@@ -45,12 +45,16 @@ struct sdm_purge;
  */
 int sdm_purge_start(int fd, struct sdm_purge **ret, struct snapmgr_err *err);
 /**
- * sdm_purge_run() - drop it all, while the device is suspended
+ * sdm_purge_begin() - let the thread drop it all, while the device is suspended
+ * sdm_purge_result() - how that went
  *
  * Return: 0, -EBUSY (a page in use stays), or -ETIMEDOUT: a page is dirty, the thread waits for the
  * device, and sdm_purge_wait() has to be called when that runs again.
  */
-int sdm_purge_run(struct sdm_purge *p);
+void sdm_purge_begin(struct sdm_purge *p);
+int sdm_purge_result(struct sdm_purge *p);
+/* sdm_purge_stop() - instead of asking for the result; sdm_purge_wait() has to be called, too. */
+void sdm_purge_stop(struct sdm_purge *p);
 void sdm_purge_wait(struct sdm_purge *p);
 /* sdm_purge_free() - NULL is fine; nothing may be suspended. */
 void sdm_purge_free(struct sdm_purge *p);

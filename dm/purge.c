@@ -262,12 +262,21 @@ static bool returns_within(struct sdm_purge *p, uint32_t ms)
 	return r == 0;
 }
 
-int sdm_purge_run(struct sdm_purge *p)
+void sdm_purge_begin(struct sdm_purge *p)
+{
+	p->stop = false;
+	(void)sem_post(&p->go);
+}
+
+void sdm_purge_stop(struct sdm_purge *p)
+{
+	p->stop = true;
+}
+
+int sdm_purge_result(struct sdm_purge *p)
 {
 	unsigned int looks = 0, waiting = 0;
 
-	p->stop = false;
-	(void)sem_post(&p->go);
 	while (!returns_within(p, LOOK_MS)) {
 		waiting = waits(p) ? waiting + 1 : 0;
 		if (waiting == LOOKS_WAITING || ++looks == LOOKS_MAX) {

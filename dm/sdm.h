@@ -188,16 +188,16 @@ struct sdm_switch_device {
 	const struct sdm_device *dev;	 /* borrowed until sdm_switch_free() */
 	const struct sdm_target *target; /* loaded into the inactive slot; NULL: only suspended */
 	unsigned int suspend_flags;	 /* SDM_SKIP_LOCKFS or 0 */
-	uint64_t head_sectors;		 /* live size, 0: unchanged */
+	bool online; /* somebody else has it open: purge the page cache while suspended, retry */
+	bool flush;  /* no page of the old contents may stay in its cache: see to that through... */
+	int flush_fd; /* ...the device, open O_EXCL */
 };
 struct sdm_switch_opts {
-	bool uevent; /* resume with a cookie; needed where the contents or size change */
-	bool online; /* somebody else has it open: purge the page cache while suspended, retry */
+	bool uevent;	     /* resume with a cookie; needed where the contents or size change */
 	uint32_t timeout_ms; /* of the suspend; 0: 5000 */
 	const int *thaw_fds; /* filesystems to thaw (FITHAW) by whoever resumes; borrowed */
 	size_t n_thaw;
 	int lock_fd;		     /* the guard keeps this open until it has resumed; -1: none */
-	int flush_fd;		     /* the device, open O_EXCL; -1: no page-cache purge */
 	const char *recover_program; /* run by the guard after it resumed: PROGRAM recover @pool */
 	const char *pool;
 };

@@ -20,6 +20,10 @@
 struct member {
 	struct sdm_switch_device d;
 	bool loaded, suspended;
+	int stat_fd; /* I/O counters of the device, where its page cache matters; -1: none */
+	char stat_before[256];
+	struct sdm_purge *purge;
+	bool purging, dirty; /* the helper is not back yet; its page cache was in our way */
 };
 
 struct sdm_switch {
@@ -27,9 +31,6 @@ struct sdm_switch {
 	struct sdm_guard *guard;
 	struct sdm_cookie cookie;
 	struct sdm_critical critical;
-	struct sdm_purge *purge;
-	int stat_fd; /* I/O counters of the device whose page cache matters; -1: none */
-	char stat_before[256];
 	uint64_t began_ns, suspended_ns;
 	bool over; /* resumed, or back */
 	size_t n;
@@ -81,20 +82,30 @@ static bool read_stat(int fd, char *buf, size_t size)
  * From here on a page that gets into the cache is seen by the I/O that brought it there. Where that
  * cannot be seen, or others have it open, the cache will be purged under suspension.
  */
-static int empty_cache(struct sdm_switch *sw, struct snapmgr_err *err)
+static int empty_cache(struct member *m, struct snapmgr_err *err)
 {
 	struct stat st;
 
-	if (fstat(sw->opts.flush_fd, &st) < 0 || !S_ISBLK(st.st_mode)) {
-		sw->opts.flush_fd = -1; /* has no page cache */
+	if (fstat(m->d.flush_fd, &st) < 0 || !S_ISBLK(st.st_mode)) {
+		m->d.flush = false; /* has no page cache */
 		return 0;
 	}
-	if (!sw->opts.online)
-		sw->stat_fd = open_stat(&st);
-	if (sw->stat_fd < 0 || !read_stat(sw->stat_fd, sw->stat_before, sizeof(sw->stat_before)))
-		return sdm_purge_start(sw->opts.flush_fd, &sw->purge, err);
-	(void)ioctl(sw->opts.flush_fd, BLKFLSBUF, 0);
+	if (!m->d.online)
+		m->stat_fd = open_stat(&st);
+	if (m->stat_fd < 0 || !read_stat(m->stat_fd, m->stat_before, sizeof(m->stat_before)))
+		return sdm_purge_start(m->d.flush_fd, &m->purge, err);
+	(void)ioctl(m->d.flush_fd, BLKFLSBUF, 0);
 	return 0;
+}
+
+static int empty_caches(struct sdm_switch *sw, struct snapmgr_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < sw->n && r == 0; i++)
+		if (sw->members[i].d.flush)
+			r = empty_cache(&sw->members[i], err);
+	return r;
 }
 
 static struct sdm_switch *new_switch(const struct sdm_switch_device *devs, size_t n,
@@ -105,10 +116,11 @@ static struct sdm_switch *new_switch(const struct sdm_switch_device *devs, size_
 	if (!sw)
 		return NULL;
 	sw->opts = *opts;
-	sw->stat_fd = -1;
 	sw->n = n;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		sw->members[i].d = devs[i];
+		sw->members[i].stat_fd = -1;
+	}
 	return sw;
 }
 
@@ -129,8 +141,8 @@ int sdm_switch_prepare(const struct sdm_switch_device *devs, size_t n,
 	r = sdm_guard_arm(&plan, &sw->guard, err);
 	if (r == 0)
 		r = load_all(sw, err);
-	if (r == 0 && opts->flush_fd >= 0)
-		r = empty_cache(sw, err);
+	if (r == 0)
+		r = empty_caches(sw, err);
 	if (r < 0)
 		return r;
 	*ret = sw;
@@ -257,45 +269,103 @@ static int suspend_all(struct sdm_switch *sw, struct snapmgr_err *err)
 }
 
 /* Nobody else has it open, and nobody had since its cache was emptied. */
-static bool cache_is_empty(const struct sdm_switch *sw)
+static bool cache_is_empty(const struct member *m)
 {
-	char stat_now[sizeof(sw->stat_before)];
+	char stat_now[sizeof(m->stat_before)];
 	struct sdm_info info;
 
-	if (sw->purge)
-		return false;
-	return sdm_info(sw->members[0].d.dev->name, &info, NULL) == 0 && info.open_count <= 1 &&
-	       read_stat(sw->stat_fd, stat_now, sizeof(stat_now)) &&
-	       strcmp(stat_now, sw->stat_before) == 0;
+	return sdm_info(m->d.dev->name, &info, NULL) == 0 && info.open_count <= 1 &&
+	       read_stat(m->stat_fd, stat_now, sizeof(stat_now)) &&
+	       strcmp(stat_now, m->stat_before) == 0;
+}
+
+/* All helpers at once: the time under suspension is that of one. */
+static int purge_begun(struct sdm_switch *sw)
+{
+	int first = 0, r;
+
+	for (size_t i = 0; i < sw->n; i++) {
+		struct member *m = &sw->members[i];
+
+		if (!m->purging)
+			continue;
+		if (first < 0) {
+			sdm_purge_stop(m->purge);
+			continue;
+		}
+		r = sdm_purge_result(m->purge);
+		m->purging = r == -ETIMEDOUT;
+		m->dirty = r < 0;
+		first = r;
+	}
+	return first;
+}
+
+/* Return: 0, or a negative errno where one of them is not seen to be empty: it is marked as dirty. */
+static int purge_all(struct sdm_switch *sw)
+{
+	for (size_t i = 0; i < sw->n; i++) {
+		struct member *m = &sw->members[i];
+
+		m->dirty = m->d.flush && !m->purge && !cache_is_empty(m);
+		if (m->dirty)
+			return -EBUSY;
+	}
+	for (size_t i = 0; i < sw->n; i++) {
+		sw->members[i].purging = sw->members[i].purge;
+		if (sw->members[i].purge)
+			sdm_purge_begin(sw->members[i].purge);
+	}
+	return purge_begun(sw);
+}
+
+static void await_purges(struct sdm_switch *sw)
+{
+	for (size_t i = 0; i < sw->n; i++) {
+		if (sw->members[i].purging)
+			sdm_purge_wait(sw->members[i].purge);
+		sw->members[i].purging = false;
+	}
 }
 
 /* Return: 0, -EAGAIN where all runs again on the old tables, or another error. */
 static int suspend_clean(struct sdm_switch *sw, struct snapmgr_err *err)
 {
-	int r, purged;
+	int r;
 
 	sdm_critical_enter(&sw->critical);
 	r = suspend_all(sw, err);
-	if (r < 0 || sw->opts.flush_fd < 0 || cache_is_empty(sw))
+	if (r < 0 || purge_all(sw) == 0)
 		return r;
-	purged = sw->purge ? sdm_purge_run(sw->purge) : -EBUSY;
-	if (purged == 0)
-		return 0;
 	clear_all(sw);
 	r = resume_all(sw, err);
 	sdm_critical_leave(&sw->critical);
-	if (purged == -ETIMEDOUT)
-		sdm_purge_wait(sw->purge);
+	await_purges(sw);
 	return r < 0 ? r : -EAGAIN;
 }
 
 /* The pause is never the same, for a writer that has a rhythm of its own. */
 static int again(struct sdm_switch *sw, struct snapmgr_err *err)
 {
-	int r = sw->purge ? 0 : sdm_purge_start(sw->opts.flush_fd, &sw->purge, err);
+	int r = 0;
 
+	for (size_t i = 0; i < sw->n && r == 0; i++) {
+		struct member *m = &sw->members[i];
+
+		if (m->dirty && !m->purge)
+			r = sdm_purge_start(m->d.flush_fd, &m->purge, err);
+	}
 	sleep_ms(PURGE_GAP_MS + (long)(sm_monotonic_ns() / 1000 % PURGE_GAP_MS));
 	return r < 0 ? r : load_all(sw, err);
+}
+
+static const char *dirty_name(const struct sdm_switch *sw)
+{
+	size_t i = 0;
+
+	while (i + 1 < sw->n && !sw->members[i].dirty)
+		i++;
+	return sw->members[i].d.dev->name;
 }
 
 int sdm_switch_suspend(struct sdm_switch *sw, struct snapmgr_err *err)
@@ -312,7 +382,7 @@ int sdm_switch_suspend(struct sdm_switch *sw, struct snapmgr_err *err)
 		r = sm_fail(err, SNAPMGR_IN_USE, EBUSY,
 			    "somebody keeps writing to '%s' through the page cache; nothing was "
 			    "changed",
-			    sw->members[0].d.dev->name);
+			    dirty_name(sw));
 	if (r < 0)
 		sdm_switch_back(sw);
 	return r;
@@ -349,8 +419,10 @@ void sdm_switch_free(struct sdm_switch *sw)
 		return;
 	sdm_switch_back(sw);
 	(void)sdm_cookie_wait(&sw->cookie, 0, NULL);
-	sdm_purge_free(sw->purge);
-	sm_close_fd(sw->stat_fd);
+	for (size_t i = 0; i < sw->n; i++) {
+		sdm_purge_free(sw->members[i].purge);
+		sm_close_fd(sw->members[i].stat_fd);
+	}
 	free(sw);
 }
 

@@ -22,7 +22,6 @@ int sm_make_copy(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_er
 {
 	const struct sm_copy_source *source = arg;
 	const struct sm_switch_opts opts = {
-		.claim_fd = -1,
 		.lock_fd = pool->lock.fd,
 		.recover_program = pool->sm->opts.recover_program,
 	};

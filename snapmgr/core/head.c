@@ -61,16 +61,15 @@ static int switch_table(struct sm_pool *pool, struct sm_head_change *change, str
 			struct commit *c, struct snapmgr_err *err)
 {
 	const struct sm_switch_opts opts = {
-		.online = claim->others,
-		.claim_fd = claim->fd,
 		.lock_fd = pool->lock.fd,
 		.recover_program = pool->sm->opts.recover_program,
 		.suspended_ns = &change->suspended_ns,
 	};
 	struct sm_vdev dev;
+	const struct sm_switch_item item = { &dev, claim->fd, claim->others };
 
 	sm_volume_device(pool, c->wanted, &dev);
-	return pool->b.driver->repoint(&pool->b, &dev, &opts, commit, c, &change->settle, err);
+	return pool->b.driver->repoint(&pool->b, &item, 1, &opts, commit, c, &change->settle, err);
 }
 
 int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct sm_claim *claim,

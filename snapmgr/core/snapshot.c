@@ -186,7 +186,6 @@ static int clear_ids(struct work *w, struct snapmgr_err *err)
 static int take(struct work *w, struct snapmgr_err *err)
 {
 	const struct sm_switch_opts opts = {
-		.claim_fd = -1,
 		.lock_fd = w->pool.lock.fd,
 		.recover_program = w->pool.sm->opts.recover_program,
 		.suspended_ns = w->opts->suspended_ns,

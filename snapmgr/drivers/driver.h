@@ -85,10 +85,13 @@ struct sm_space {
 	bool fail, read_only, out_of_data, needs_check;
 };
 
-struct sm_switch_opts {
-	bool online;  /* others have it open */
+struct sm_switch_item { /* one of several mapped volumes that change at one instant */
+	const struct sm_vdev *v;
 	int claim_fd; /* open O_EXCL, or -1 */
-	int lock_fd;  /* the pool's lock, for the guard */
+	bool online;  /* others have it open */
+};
+struct sm_switch_opts {
+	int lock_fd; /* the pool's lock, for the guard */
 	const char *recover_program;
 	uint64_t *suspended_ns; /* out, may be NULL */
 };
@@ -166,11 +169,11 @@ struct sm_driver {
 			const int *thaw_fds, size_t n_thaw, const struct sm_switch_opts *opts,
 			struct snapmgr_err *err);
 	/**
-	 * Point the mapped @v at @v->id of @v->size_bytes, in place; also how a volume is resized.
-	 * @commit runs under suspension; where it fails the old table is back (-EIO apart: the
-	 * caller rereads). NULL: no revert in place. *ret_settle: wait for udev with it, unlocked.
+	 * Point each mapped item->v at its id and size, in place; also how a volume is resized.
+	 * @commit runs while all are suspended; where it fails the old tables are back (-EIO apart:
+	 * the caller rereads). NULL: no revert in place. *ret_settle: wait for udev with it, unlocked.
 	 */
-	int (*repoint)(const struct sm_backend *b, const struct sm_vdev *v,
+	int (*repoint)(const struct sm_backend *b, const struct sm_switch_item *items, size_t n,
 		       const struct sm_switch_opts *opts, sm_commit_fn *commit, void *arg,
 		       struct sdm_switch **ret_settle, struct snapmgr_err *err);
 	/* What a dead owner left on @v: see sdm_switch_heal(); afterwards *ret_id, *ret_bytes tell

@@ -45,7 +45,7 @@ int thin_used(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret
 int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n,
 		  const int *thaw_fds, size_t n_thaw, const struct sm_switch_opts *opts,
 		  struct snapmgr_err *err);
-int thin_repoint(const struct sm_backend *b, const struct sm_vdev *v,
+int thin_repoint(const struct sm_backend *b, const struct sm_switch_item *items, size_t n,
 		 const struct sm_switch_opts *opts, sm_commit_fn *commit, void *arg,
 		 struct sdm_switch **ret_settle, struct snapmgr_err *err);
 int thin_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,

@@ -10,10 +10,8 @@ static struct sdm_switch_opts switch_opts(const struct sm_backend *b,
 					  const struct sm_switch_opts *opts)
 {
 	return (struct sdm_switch_opts){
-		.online = opts->online,
 		.timeout_ms = SUSPEND_MS,
 		.lock_fd = opts->lock_fd,
-		.flush_fd = opts->claim_fd,
 		.recover_program = opts->recover_program,
 		.pool = b->name,
 	};
@@ -66,8 +64,6 @@ int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t
 		return copy_all(b, items, n, err);
 	how.thaw_fds = thaw_fds;
 	how.n_thaw = n_thaw;
-	how.flush_fd = -1;
-	how.online = false;
 	r = sdm_switch_prepare(devs, n_active, &how, &sw, err);
 	if (r == 0)
 		r = sdm_switch_suspend(sw, err);
@@ -92,20 +88,39 @@ int thin_copy_active(const struct sm_backend *b, const struct sm_vdev *active, u
 	return thin_snapshot(b, &item, 1, NULL, 0, opts, err);
 }
 
-int thin_repoint(const struct sm_backend *b, const struct sm_vdev *v,
+static int switch_devices(const struct sm_backend *b, const struct sm_switch_item *items, size_t n,
+			  struct sdm_target *targets, struct sdm_switch_device *devs,
+			  struct snapmgr_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = thin_target(b, items[i].v, &targets[i], err);
+		devs[i] = (struct sdm_switch_device){
+			.dev = &items[i].v->dm,
+			.target = &targets[i],
+			.online = items[i].online,
+			.flush = items[i].claim_fd >= 0,
+			.flush_fd = items[i].claim_fd,
+		};
+	}
+	return r;
+}
+
+int thin_repoint(const struct sm_backend *b, const struct sm_switch_item *items, size_t n,
 		 const struct sm_switch_opts *opts, sm_commit_fn *commit, void *arg,
 		 struct sdm_switch **ret_settle, struct snapmgr_err *err)
 {
+	AUTO(free) struct sdm_switch_device *devs = calloc(n, sizeof(*devs));
+	AUTO(free) struct sdm_target *targets = calloc(n, sizeof(*targets));
 	AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
 	struct sdm_switch_opts how = switch_opts(b, opts);
-	struct sdm_target target;
-	const struct sdm_switch_device dev = { .dev = &v->dm, .target = &target };
-	int r = thin_target(b, v, &target, err);
+	int r = devs && targets ? switch_devices(b, items, n, targets, devs, err) : sm_nomem(err);
 
 	if (r < 0)
 		return r;
 	how.uevent = true;
-	r = sdm_switch_prepare(&dev, 1, &how, &sw, err);
+	r = sdm_switch_prepare(devs, n, &how, &sw, err);
 	if (r == 0)
 		r = sdm_switch_suspend(sw, err);
 	if (r < 0)

@@ -22,7 +22,7 @@ static const struct sdm_switch_device both[] = {
 
 static struct sdm_switch_opts plain_opts(void)
 {
-	return (struct sdm_switch_opts){ .lock_fd = -1, .flush_fd = -1, .pool = "p0" };
+	return (struct sdm_switch_opts){ .lock_fd = -1, .pool = "p0" };
 }
 
 static void require(int r, const struct snapmgr_err *err)

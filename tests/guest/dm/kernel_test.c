@@ -264,7 +264,7 @@ static int open_descriptors(bool kept_on_exec)
 ATF_TC_WITHOUT_HEAD(no_descriptor_is_left_to_a_program_that_is_run);
 ATF_TC_BODY(no_descriptor_is_left_to_a_program_that_is_run, tc)
 {
-	struct sdm_switch_opts opts = { .lock_fd = -1, .flush_fd = -1, .pool = "rig" };
+	const struct sdm_switch_opts opts = { .lock_fd = -1, .pool = "rig" };
 	int kept = open_descriptors(true), all = 0;
 	struct sdm_switch_device member;
 	struct sdm_target target;
@@ -279,15 +279,19 @@ ATF_TC_BODY(no_descriptor_is_left_to_a_program_that_is_run, tc)
 
 		rig_snap(&rig, &dev, id, id - 1);
 		target = rig_target(&rig, id, MIB);
-		member = (struct sdm_switch_device){ .dev = &dev, .target = &target };
-		opts.flush_fd = rig_open(&dev, O_RDONLY);
-		opts.online = id % 2;
+		member = (struct sdm_switch_device){
+			.dev = &dev,
+			.target = &target,
+			.flush = true,
+			.flush_fd = rig_open(&dev, O_RDONLY),
+			.online = id % 2,
+		};
 		REQUIRE_OK(sdm_switch_prepare(&member, 1, &opts, &sw, &err));
 		ATF_CHECK_EQ(kept, open_descriptors(true));
 		REQUIRE_OK(sdm_switch_suspend(sw, &err));
 		sdm_switch_committed(sw);
 		REQUIRE_OK(sdm_switch_resume(sw, &err));
-		(void)close(opts.flush_fd);
+		(void)close(member.flush_fd);
 		sdm_switch_free(sw);
 		sw = NULL;
 		if (id == 3)

@@ -17,17 +17,15 @@
 
 static struct sdm_switch_opts plain_opts(void)
 {
-	return (struct sdm_switch_opts){ .lock_fd = -1, .flush_fd = -1, .pool = "rig" };
+	return (struct sdm_switch_opts){ .lock_fd = -1, .pool = "rig" };
 }
 
-/* Point @dev at thin @id; Return: as the first call that fails. */
-static int repoint(const struct rig *rig, const struct sdm_device *dev, uint32_t id,
-		   const struct sdm_switch_opts *opts, struct snapmgr_err *err)
+/* Return: as the first call that fails. */
+static int switch_one(const struct sdm_switch_device *member, const struct sdm_switch_opts *opts,
+		      struct snapmgr_err *err)
 {
 	AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
-	struct sdm_target target = rig_target(rig, id, MIB);
-	struct sdm_switch_device member = { .dev = dev, .target = &target };
-	int r = sdm_switch_prepare(&member, 1, opts, &sw, err);
+	int r = sdm_switch_prepare(member, 1, opts, &sw, err);
 
 	if (r == 0)
 		r = sdm_switch_suspend(sw, err);
@@ -36,6 +34,28 @@ static int repoint(const struct rig *rig, const struct sdm_device *dev, uint32_t
 	sdm_switch_committed(sw);
 	r = sdm_switch_resume(sw, err);
 	return r < 0 ? r : sdm_switch_settle(sw, 30000, err);
+}
+
+/* Point @dev at thin @id. */
+static int repoint(const struct rig *rig, const struct sdm_device *dev, uint32_t id,
+		   const struct sdm_switch_opts *opts, struct snapmgr_err *err)
+{
+	struct sdm_target target = rig_target(rig, id, MIB);
+	const struct sdm_switch_device member = { .dev = dev, .target = &target };
+
+	return switch_one(&member, opts, err);
+}
+
+/* The same while somebody has it open; @fd is ours. */
+static int repoint_online(const struct rig *rig, const struct sdm_device *dev, uint32_t id, int fd,
+			  const struct sdm_switch_opts *opts, struct snapmgr_err *err)
+{
+	struct sdm_target target = rig_target(rig, id, MIB);
+	const struct sdm_switch_device member = {
+		.dev = dev, .target = &target, .online = true, .flush = true, .flush_fd = fd
+	};
+
+	return switch_one(&member, opts, err);
 }
 
 #define REQUIRE_OK(what)                                                     \
@@ -514,11 +534,9 @@ ATF_TC_BODY(a_buffered_writer_brings_no_page_across, tc)
 	REQUIRE_OK(sdm_remove(&other, NULL, &err));
 	ATF_REQUIRE(pthread_create(&load.thread, NULL, write_buffered, &load) == 0);
 	fd = rig_open(&dev, O_RDONLY);
-	opts.flush_fd = fd;
-	opts.online = true;
 	for (uint32_t id = 2; id < 62; id++) {
 		struct snapmgr_err why = { .message = "" };
-		int r = repoint(&rig, &dev, id, &opts, &why);
+		int r = repoint_online(&rig, &dev, id, fd, &opts, &why);
 
 		if (r == -EBUSY) {
 			refused++;
@@ -564,9 +582,10 @@ ATF_TC_BODY(a_page_read_in_passing_is_not_seen_after, tc)
 	rig_snap(&rig, &dev, 2, 1);
 	rig_write(&dev, 0, 'o', 4096);
 	fd = rig_open(&dev, O_RDONLY | O_EXCL);
-	opts.flush_fd = fd;
 	target = rig_target(&rig, 2, MIB);
-	member = (struct sdm_switch_device){ .dev = &dev, .target = &target };
+	member = (struct sdm_switch_device){
+		.dev = &dev, .target = &target, .flush = true, .flush_fd = fd
+	};
 	REQUIRE_OK(sdm_switch_prepare(&member, 1, &opts, &sw, &err));
 	passing = rig_open(&dev, O_RDONLY);
 	ATF_REQUIRE_EQ(1, pread(passing, &byte, 1, 0));

@@ -65,9 +65,7 @@ static void repoint(const struct rig *rig, const struct sdm_device *dev, uint32_
 	AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
 	struct sdm_target target = rig_target(rig, id, MIB);
 	struct sdm_switch_device member = { .dev = dev, .target = &target };
-	struct sdm_switch_opts opts = {
-		.uevent = uevent, .lock_fd = -1, .flush_fd = -1, .pool = "rig"
-	};
+	struct sdm_switch_opts opts = { .uevent = uevent, .lock_fd = -1, .pool = "rig" };
 
 	REQUIRE_OK(sdm_switch_prepare(&member, 1, &opts, &sw, &err));
 	REQUIRE_OK(sdm_switch_suspend(sw, &err));
@@ -136,9 +134,7 @@ ATF_TC_BODY(links_come_and_go_with_what_is_inside, tc)
 ATF_TC_WITHOUT_HEAD(links_survive_the_death_of_an_owner);
 ATF_TC_BODY(links_survive_the_death_of_an_owner, tc)
 {
-	struct sdm_switch_opts opts = {
-		.uevent = true, .lock_fd = -1, .flush_fd = -1, .pool = "rig"
-	};
+	struct sdm_switch_opts opts = { .uevent = true, .lock_fd = -1, .pool = "rig" };
 	struct sdm_device dev;
 	struct rig rig;
 	int minor;
