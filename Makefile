@@ -40,7 +40,7 @@ CORE_SRC = $(addprefix snapmgr/core/, \
 	pool_state.c pool_stop.c property.c recover.c rename.c resize.c revert.c snapshot.c space.c \
 	strategy.c undo.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \
-	args.c cmd_delete.c cmd_list.c cmd_pool.c cmd_property.c cmd_recover.c cmd_revert.c cmd_snapshot.c \
+	args.c cmd_delete.c cmd_list.c cmd_message.c cmd_pool.c cmd_property.c cmd_recover.c cmd_revert.c cmd_snapshot.c \
 	cmd_tree.c cmd_undo.c cmd_volume.c common.c confirm.c help.c json.c main.c object.c \
 	out.c pack.c pool_info.c progress.c revert_report.c table.c text.c tree.c)
 LIB_SRC = $(BASE_SRC) $(DM_SRC) $(HOST_SRC) $(CATALOGUE_SRC) $(DRIVER_SRC) $(CORE_SRC)

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 const char *text_size(uint64_t bytes, char to[TEXT_SIZE])
@@ -99,6 +100,59 @@ const char *text_time(int64_t us, char to[TEXT_TIME])
 		       (unsigned)(of_day / 3600), (unsigned)(of_day / 60 % 60),
 		       (unsigned)(of_day % 60), (unsigned)fraction);
 	return to;
+}
+
+static int parse_ago(const char *text, int64_t now_us, int64_t *ret_us)
+{
+	static const struct {
+		char unit;
+		int64_t seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	char *end;
+	long long n = strtoll(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || !*end || end[1] || n > 100000000)
+		return -EINVAL;
+	for (size_t i = 0; i < SM_ARRAY(units); i++)
+		if (units[i].unit == *end) {
+			*ret_us = now_us - n * units[i].seconds * 1000000;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+/* Decimals of a second as microseconds; NULL where there are none, or more than we count. */
+static const char *parse_fraction(const char *text, int64_t *ret_us)
+{
+	int digits = 0;
+
+	for (*ret_us = 0; text[digits] >= '0' && text[digits] <= '9'; digits++)
+		*ret_us = *ret_us * 10 + (text[digits] - '0');
+	if (digits < 1 || digits > 6)
+		return NULL;
+	for (int i = digits; i < 6; i++)
+		*ret_us *= 10;
+	return text + digits;
+}
+
+int text_since(const char *text, int64_t now_us, int64_t *ret_us)
+{
+	struct tm tm = { 0 };
+	int64_t fraction_us = 0;
+	const char *end = strptime(text, "%Y-%m-%d", &tm);
+
+	if (!end)
+		return parse_ago(text, now_us, ret_us);
+	if (*end == 'T')
+		end = strptime(end + 1, "%H:%M:%S", &tm);
+	else if (*end)
+		return -EINVAL;
+	if (end && *end == '.')
+		end = parse_fraction(end + 1, &fraction_us);
+	if (!end || (*end && strcmp(end, "Z") != 0))
+		return -EINVAL;
+	*ret_us = (int64_t)timegm(&tm) * 1000000 + fraction_us;
+	return 0;
 }
 
 size_t utf8_columns(const char *text)

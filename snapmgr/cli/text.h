@@ -22,6 +22,14 @@ const char *text_percent(uint64_t part, uint64_t whole, char to[TEXT_SIZE]);
 /* text_time() - RFC 3339 in UTC with microseconds; loads no time zone */
 const char *text_time(int64_t us, char to[TEXT_TIME]);
 
+/**
+ * text_since() - a moment: "2026-11-22T14:38:11Z" (with or without a fraction), "2026-11-22", or how
+ * long ago: "90s", "15m", "3h", "2d"
+ *
+ * Return: 0 or -EINVAL (err untouched).
+ */
+int text_since(const char *text, int64_t now_us, int64_t *ret_us);
+
 /* utf8_columns() - characters in @text, an invalid byte counting as one */
 size_t utf8_columns(const char *text);
 /* text_plain() - write @text with '?' for what might drive a terminal or is not UTF-8 */

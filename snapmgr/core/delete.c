@@ -184,12 +184,39 @@ static int delete_rows(struct del *d)
 	return r == 0 ? scat_garbage_add(cat, d->f.volume.c.thin, d->err) : r;
 }
 
+static int leave_message(struct del *d, const struct scat_operation *op)
+{
+	const bool one = d->f.has_snapshot;
+	const struct scat_common *c = one ? &d->f.snapshot.c : &d->f.volume.c;
+	char text[SNAPMGR_MESSAGE_MAX];
+	const struct sm_message m = { .level = "info",
+				      .verb = "delete",
+				      .kind = one ? "snapshot" : "volume",
+				      .object = &c->uuid,
+				      .project = c->project,
+				      .operation = &op->uuid,
+				      .text = text };
+
+	if (one)
+		(void)snprintf(text, sizeof(text), "snapshot '%s/%s@%s' was deleted",
+			       d->f.pool.row.name, d->f.snapshot.volume_name, c->name);
+	else
+		(void)snprintf(text, sizeof(text), "volume '%s/%s' was deleted%s",
+			       d->f.pool.row.name, c->name,
+			       d->n		       ? " with its snapshots" :
+			       d->opts->keep_snapshots ? "; its snapshots were kept" :
+							 "");
+	return sm_message(&d->f.pool, &m, d->err);
+}
+
 static int write_all(struct del *d, const struct scat_operation *op)
 {
 	int r = scat_begin(d->f.pool.cat, d->err);
 
 	if (r == 0)
 		r = delete_rows(d);
+	if (r == 0)
+		r = leave_message(d, op);
 	if (r == 0)
 		r = scat_operation_delete(d->f.pool.cat, op->id, d->err);
 	if (r == 0 && d->opts->keep_snapshots) /* mapped snapshots are called after their volume */

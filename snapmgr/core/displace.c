@@ -140,8 +140,31 @@ int sm_displace_check_undo(struct sm_found *f, struct snapmgr_err *err)
 	}
 }
 
+static int leave_message(struct sm_pool *pool, const struct sm_head_change *change,
+			 struct snapmgr_err *err)
+{
+	const struct sm_displace *d = change->arg;
+	const struct scat_common *v = &change->volume->c;
+	char text[SNAPMGR_MESSAGE_MAX];
+	const struct sm_message m = { .level = "info",
+				      .verb = d->swap ? "undo" : "revert",
+				      .kind = "volume",
+				      .object = &v->uuid,
+				      .project = v->project,
+				      .operation = d->operation,
+				      .text = text };
+
+	(void)snprintf(
+		text, sizeof(text), "volume '%s/%s' %s%s%s; %s", pool->row.name, v->name,
+		change->snapshot ? "was reverted to snapshot '" : "was switched with an undo point",
+		change->snapshot ? change->snapshot->c.name : "", change->snapshot ? "'" : "",
+		d->kept ? "what it was before is its undo point" : "there is no way back");
+	return sm_message(pool, &m, err);
+}
+
 /* The displaced head becomes an undo point, or garbage where none are wanted. */
-static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struct snapmgr_err *err)
+static int keep_or_drop(struct sm_pool *pool, struct sm_head_change *change,
+			struct snapmgr_err *err)
 {
 	struct sm_displace *d = change->arg;
 	struct scat_undo undo = {
@@ -166,9 +189,17 @@ static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struc
 	return evict(pool, undo.volume, change->volume->undo_keep, err);
 }
 
+static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struct snapmgr_err *err)
+{
+	int r = keep_or_drop(pool, change, err);
+
+	return r == 0 ? leave_message(pool, change, err) : r;
+}
+
 int sm_displace(struct sm_found *f, struct sm_displace *d, struct scat_operation *op,
 		struct snapmgr_err *err)
 {
+	d->operation = &op->uuid;
 	d->old_thin = f->volume.c.thin;
 	d->old_size_bytes = f->volume.c.size_bytes;
 	d->old_parent = f->volume.c.parent;

@@ -20,6 +20,7 @@ struct sm_displace {
 	uint32_t old_thin; /* the displaced head */
 	uint64_t old_size_bytes;
 	int64_t old_parent;
+	const struct sm_uuid *operation;
 	struct scat_undo *swap; /* undo: the point that the head is swapped with; NULL: a revert */
 	bool kept;		/* the displaced head is an undo point now */
 };

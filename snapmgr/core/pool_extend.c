@@ -107,6 +107,23 @@ static int check_mode(struct sm_pool *pool, struct snapmgr_err *err)
 		pool->row.name, pool->row.name, pool->row.name);
 }
 
+/* The pool has grown whether this can be written or not. */
+static void leave_message(struct sm_pool *pool, size_t n)
+{
+	char text[SNAPMGR_MESSAGE_MAX];
+	const struct sm_message m = { .level = "info",
+				      .verb = "extend",
+				      .kind = "pool",
+				      .object = &pool->b.uuid,
+				      .text = text };
+
+	(void)snprintf(text, sizeof(text), "pool '%s' was extended by %zu device%s", pool->row.name,
+		       n, n == 1 ? "" : "s");
+	if (scat_begin(pool->cat, NULL) == 0 && sm_message(pool, &m, NULL) == 0)
+		(void)scat_commit(pool->cat, false, NULL);
+	scat_rollback(pool->cat);
+}
+
 int snapmgr_pool_extend(struct snapmgr *sm, const char *name, const char *const *devices,
 			size_t n_devices, const struct snapmgr_pool_extend_opts *opts,
 			struct snapmgr_err *err)
@@ -133,6 +150,8 @@ int snapmgr_pool_extend(struct snapmgr *sm, const char *name, const char *const 
 		r = sm_members_write(sm, &m, err);
 	if (r == 0)
 		r = sm_pool_grow(&pool, &m, err);
+	if (r == 0)
+		leave_message(&pool, n_devices);
 	slock_drop(&host);
 	sm_pool_settle(&pool);
 	return r;

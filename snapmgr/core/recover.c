@@ -20,6 +20,24 @@ static void tell(struct sm_pool *pool, const char *fmt, ...)
 		sm_warn(pool->sm, "%s", text);
 }
 
+/* The same for those who ask later; in the transaction that makes it so. */
+static int note(struct sm_pool *pool, const struct scat_operation *op, const struct scat_volume *v,
+		const char *level, const char *text, struct snapmgr_err *err)
+{
+	const struct sm_message m = {
+		.level = level,
+		.verb = "recover",
+		.code = strcmp(level, "error") == 0 ? snapmgr_code_name(SNAPMGR_BAD_STATE) : NULL,
+		.kind = v->id ? "volume" : "pool",
+		.object = v->id ? &v->c.uuid : &pool->b.uuid,
+		.project = v->c.project,
+		.operation = &op->uuid,
+		.text = text,
+	};
+
+	return sm_message(pool, &m, err);
+}
+
 /*
  * The running table is the old head although the catalogue has the new one: the owner died between
  * its commit and the resume, and since then people may have written to what runs. So that is the
@@ -56,6 +74,7 @@ static int go_back(struct sm_pool *pool, const struct scat_operation *op, struct
 static int follow(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v,
 		  uint32_t live, uint64_t live_bytes, struct snapmgr_err *err)
 {
+	char text[SNAPMGR_MESSAGE_MAX];
 	int r;
 
 	if (live == v->c.thin && live_bytes == v->c.size_bytes)
@@ -69,9 +88,12 @@ static int follow(struct sm_pool *pool, const struct scat_operation *op, struct 
 		return r < 0 ? r : 1;
 	}
 	v->c.state = SCAT_ERROR;
-	tell(pool, "volume '%s/%s' runs on id %u, which the catalogue does not know",
-	     pool->row.name, v->c.name, live);
-	return 1;
+	(void)snprintf(text, sizeof(text),
+		       "volume '%s/%s' runs on id %u, which the catalogue does not know",
+		       pool->row.name, v->c.name, live);
+	tell(pool, "%s", text);
+	r = note(pool, op, v, "error", text, err);
+	return r < 0 ? r : 1;
 }
 
 static int heal_volume(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v,
@@ -116,15 +138,21 @@ static int put_off(struct sm_pool *pool, const struct scat_operation *op, struct
 		   const struct snapmgr_err *why, struct snapmgr_err *err)
 {
 	bool displacing = strcmp(op->verb, "revert") == 0 || strcmp(op->verb, "undo") == 0;
+	enum scat_state state = displacing ? SCAT_REVERTING_ERROR : SCAT_ERROR;
+	char text[SNAPMGR_MESSAGE_MAX];
 	int r;
 
-	sm_warn(pool->sm, "%s of volume '%s/%s' was cut short and cannot be recovered yet: %s",
-		op->verb, pool->row.name, v->c.name, why->message);
+	(void)snprintf(text, sizeof(text),
+		       "%s of volume '%s/%s' was cut short and cannot be recovered yet: %.400s",
+		       op->verb, pool->row.name, v->c.name, why->message);
+	sm_warn(pool->sm, "%s", text);
 	scat_rollback(pool->cat);
 	r = scat_volume_by_id(pool->cat, op->volume, v, err);
 	if (r == 0)
 		r = scat_begin(pool->cat, err);
-	v->c.state = displacing ? SCAT_REVERTING_ERROR : SCAT_ERROR;
+	if (r == 0 && v->c.state != state) /* once, however often it is tried */
+		r = note(pool, op, v, "error", text, err);
+	v->c.state = state;
 	if (r == 0)
 		r = scat_volume_update(pool->cat, v, err);
 	if (r == 0)
@@ -133,22 +161,24 @@ static int put_off(struct sm_pool *pool, const struct scat_operation *op, struct
 	return r;
 }
 
-static void tell_end(struct sm_pool *pool, const struct scat_operation *op,
-		     const struct scat_volume *v)
+static void describe_end(const struct sm_pool *pool, const struct scat_operation *op,
+			 const struct scat_volume *v, char text[SNAPMGR_MESSAGE_MAX])
 {
 	bool head_changes = strcmp(op->verb, "revert") == 0 || strcmp(op->verb, "undo") == 0 ||
 			    strcmp(op->verb, "resize") == 0;
 	bool as_before = v->c.thin == op->old_thin && v->c.size_bytes == op->old_size_bytes;
 
 	if (!v->id)
-		tell(pool, "recovered: the %s that process %d began was cut short", op->verb,
-		     op->pid);
+		(void)snprintf(text, SNAPMGR_MESSAGE_MAX,
+			       "recovered: the %s that process %d began was cut short", op->verb,
+			       op->pid);
 	else
-		tell(pool, "recovered: the %s of '%s/%s' that process %d began was cut short%s",
-		     op->verb, pool->row.name, v->c.name, op->pid,
-		     !head_changes ? "" :
-		     as_before	   ? ": the volume is as it was before" :
-				     ": it is done");
+		(void)snprintf(text, SNAPMGR_MESSAGE_MAX,
+			       "recovered: the %s of '%s/%s' that process %d began was cut short%s",
+			       op->verb, pool->row.name, v->c.name, op->pid,
+			       !head_changes ? "" :
+			       as_before     ? ": the volume is as it was before" :
+					       ": it is done");
 }
 
 static int recover_one(struct sm_pool *pool, const struct scat_operation *op,
@@ -156,6 +186,7 @@ static int recover_one(struct sm_pool *pool, const struct scat_operation *op,
 {
 	struct scat_volume v = { 0 };
 	struct snapmgr_err why = { 0 };
+	char text[SNAPMGR_MESSAGE_MAX];
 	bool changed = false;
 	int r = scat_begin(pool->cat, err);
 
@@ -176,11 +207,14 @@ static int recover_one(struct sm_pool *pool, const struct scat_operation *op,
 		r = heal_snapshot(pool, op->snapshot, err);
 	if (r == 0)
 		r = scat_operation_delete(pool->cat, op->id, err);
+	describe_end(pool, op, &v, text);
+	if (r == 0)
+		r = note(pool, op, &v, "warning", text, err);
 	if (r == 0)
 		r = scat_commit(pool->cat, changed, err);
 	scat_rollback(pool->cat);
 	if (r == 0)
-		tell_end(pool, op, &v);
+		tell(pool, "%s", text);
 	return r;
 }
 

@@ -45,6 +45,21 @@ static int drop_one(struct sm_found *f, const struct scat_undo *u, struct snapmg
 	return r == 0 ? scat_garbage_add(f->pool.cat, u->thin, err) : r;
 }
 
+static int leave_message(struct sm_found *f, size_t n, struct snapmgr_err *err)
+{
+	char text[SNAPMGR_MESSAGE_MAX];
+	const struct sm_message m = { .level = "info",
+				      .verb = "undo-drop",
+				      .kind = "volume",
+				      .object = &f->volume.c.uuid,
+				      .project = f->volume.c.project,
+				      .text = text };
+
+	(void)snprintf(text, sizeof(text), "%zu undo point%s of volume '%s/%s' dropped", n,
+		       n == 1 ? " was" : "s were", f->pool.row.name, f->volume.c.name);
+	return sm_message(&f->pool, &m, err);
+}
+
 static int drop_points(struct sm_found *f, bool dry_run, struct snapmgr_err *err)
 {
 	AUTO(free) struct drop *drop = calloc(1, sizeof(*drop));
@@ -65,6 +80,8 @@ static int drop_points(struct sm_found *f, bool dry_run, struct snapmgr_err *err
 	r = scat_begin(f->pool.cat, err);
 	for (size_t i = 0; i < drop->n && r == 0; i++)
 		r = drop_one(f, &drop->undos[i], err);
+	if (r == 0)
+		r = leave_message(f, drop->n, err);
 	if (r == 0)
 		r = scat_commit(f->pool.cat, true, err);
 	scat_rollback(f->pool.cat);

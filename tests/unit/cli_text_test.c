@@ -160,6 +160,49 @@ ATF_TC_BODY(a_table_holds_many_rows, tc)
 	table_release(&t);
 }
 
+static int64_t since(const char *text)
+{
+	int64_t us = -1;
+
+	return text_since(text, INT64_C(1000000000) * 1000000, &us) < 0 ? -1 : us;
+}
+
+ATF_TC_WITHOUT_HEAD(a_moment_is_a_time_a_day_or_an_age);
+ATF_TC_BODY(a_moment_is_a_time_a_day_or_an_age, tc)
+{
+	char text[TEXT_TIME];
+
+	ATF_CHECK_EQ(INT64_C(1763822291000000), since("2025-11-22T14:38:11Z"));
+	ATF_CHECK_EQ(INT64_C(1763822291000123), since("2025-11-22T14:38:11.000123Z"));
+	ATF_CHECK_EQ(INT64_C(1763822291500000), since("2025-11-22T14:38:11.5"));
+	ATF_CHECK_EQ(INT64_C(1763769600000000), since("2025-11-22"));
+	ATF_CHECK_EQ(INT64_C(1763822291000123), since(text_time(1763822291000123, text)));
+	ATF_CHECK_EQ(INT64_C(999999910000000), since("90s"));
+	ATF_CHECK_EQ(INT64_C(999999100000000), since("15m"));
+	ATF_CHECK_EQ(INT64_C(999989200000000), since("3h"));
+	ATF_CHECK_EQ(INT64_C(999827200000000), since("2d"));
+}
+
+ATF_TC_WITHOUT_HEAD(what_is_no_moment_is_refused);
+ATF_TC_BODY(what_is_no_moment_is_refused, tc)
+{
+	static const char *const wrong[] = { "",
+					     "now",
+					     "15",
+					     "m",
+					     "-3h",
+					     "3h ago",
+					     "9999999999d",
+					     "2025-13-01",
+					     "2025-11-22 14:38",
+					     "2025-11-22T14:38:11+01:00",
+					     "2025-11-22T14:38:11.Z",
+					     "2025-11-22T14:38:11.0001234Z" };
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		ATF_CHECK_EQ_MSG(-1, since(wrong[i]), "%s", wrong[i]);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, sizes_have_one_decimal_and_the_largest_unit_that_fits);
@@ -169,5 +212,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, what_could_drive_a_terminal_is_not_written_to_it);
 	ATF_TP_ADD_TC(tp, columns_are_aligned_by_characters_not_bytes);
 	ATF_TP_ADD_TC(tp, a_table_holds_many_rows);
+	ATF_TP_ADD_TC(tp, a_moment_is_a_time_a_day_or_an_age);
+	ATF_TP_ADD_TC(tp, what_is_no_moment_is_refused);
 	return atf_no_error();
 }
