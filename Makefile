@@ -27,8 +27,8 @@ HOST_SRC = $(addprefix snapmgr/host/, \
 	device.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
 	openers.c probe.c remount.c scan.c stack.c sys.c thawer.c unmount.c upper.c)
 CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
-	catalogue.c check.c garbage_rows.c lock.c message_rows.c operation_rows.c pool_row.c region.c row.c \
-	rundir.c schema.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
+	catalogue.c check.c garbage_rows.c group_rows.c lock.c message_rows.c operation_rows.c pool_row.c region.c row.c \
+	rundir.c schema.c set_rows.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
 	undo_rows.c vfs.c vfs_shm.c volume_rows.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	names.c regions.c registry.c thin.c thin_meta.c thin_pool.c thin_switch.c thin_volume.c)

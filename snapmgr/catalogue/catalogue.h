@@ -72,6 +72,7 @@ struct scat_snapshot {
 	uint64_t sequence;
 	uint64_t used_bytes; /* mapped when taken; UINT64_MAX: unknown */
 	bool hold;
+	struct sm_uuid taken_with; /* what snapshots of one instant share; null: taken alone */
 };
 struct scat_undo {
 	int64_t id; /* grows: the newest has the highest */
@@ -81,6 +82,26 @@ struct scat_undo {
 	uint64_t size_bytes;
 	uint32_t thin;
 	int64_t parent;
+	/* What the points of one group revert share, as long as all of them are there; else null. */
+	struct sm_uuid displaced_with;
+};
+struct scat_group {
+	int64_t id;
+	struct sm_uuid uuid;
+	char name[SNAPMGR_NAME_MAX + 1];
+	char project[SNAPMGR_LABEL_MAX + 1];
+	char label[SNAPMGR_LABEL_MAX + 1];
+	char description[SNAPMGR_DESC_MAX + 1];
+	int64_t created_at_us;
+};
+struct scat_set { /* a snapshot of a group: those with this UUID as taken_with */
+	int64_t id;
+	struct sm_uuid uuid;
+	int64_t group;
+	char name[SNAPMGR_NAME_MAX + 1];
+	int64_t created_at_us;
+	uint32_t members; /* how many snapshots it had when it was taken */
+	uint32_t left;	  /* how many of them there are; filled by reads */
 };
 struct scat_operation {
 	int64_t id;
@@ -187,6 +208,46 @@ int scat_snapshot_update(struct scat *cat, const struct scat_snapshot *snapshot,
 /* delete: everything that has it as parent (volumes, snapshots, undo points) gets its parent. */
 int scat_snapshot_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
 
+/* Those that were taken together, by id. */
+int scat_snapshot_each_with(struct scat *cat, const struct sm_uuid *taken_with,
+			    scat_snapshot_fn *visit, void *data, struct snapmgr_err *err);
+
+/* ---- groups: a volume is in one at most; they share their name space with volumes ---- */
+
+int scat_group_by_name(struct scat *cat, const char *name, struct scat_group *ret,
+		       struct snapmgr_err *err);
+int scat_group_by_uuid(struct scat *cat, const struct sm_uuid *uuid, struct scat_group *ret,
+		       struct snapmgr_err *err);
+int scat_group_by_id(struct scat *cat, int64_t id, struct scat_group *ret, struct snapmgr_err *err);
+int scat_group_of(struct scat *cat, int64_t volume, struct scat_group *ret,
+		  struct snapmgr_err *err);
+typedef int scat_group_fn(const struct scat_group *group, void *data);
+int scat_group_each(struct scat *cat, scat_group_fn *visit, void *data, struct snapmgr_err *err);
+/* insert: sets ->id. -EEXIST (exists) where the name is taken (by a volume, too). */
+int scat_group_insert(struct scat *cat, struct scat_group *group, struct snapmgr_err *err);
+int scat_group_update(struct scat *cat, const struct scat_group *group, struct snapmgr_err *err);
+/* delete: volumes and their snapshots stay; its group snapshots are nothing but those, then. */
+int scat_group_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
+int scat_member_add(struct scat *cat, int64_t group, int64_t volume, struct snapmgr_err *err);
+int scat_member_remove(struct scat *cat, int64_t volume, struct snapmgr_err *err);
+/* by name */
+int scat_member_each(struct scat *cat, int64_t group, scat_volume_fn *visit, void *data,
+		     struct snapmgr_err *err);
+
+int scat_set_by_name(struct scat *cat, int64_t group, const char *name, struct scat_set *ret,
+		     struct snapmgr_err *err);
+int scat_set_by_uuid(struct scat *cat, const struct sm_uuid *uuid, struct scat_set *ret,
+		     struct snapmgr_err *err);
+int scat_set_latest(struct scat *cat, int64_t group, uint32_t back, struct scat_set *ret,
+		    struct snapmgr_err *err);
+typedef int scat_set_fn(const struct scat_set *set, void *data);
+/* oldest first; @group -1: all */
+int scat_set_each(struct scat *cat, int64_t group, scat_set_fn *visit, void *data,
+		  struct snapmgr_err *err);
+/* insert: sets ->id. A set goes with the last of its snapshots (scat_snapshot_delete()). */
+int scat_set_insert(struct scat *cat, struct scat_set *set, struct snapmgr_err *err);
+int scat_set_rename(struct scat *cat, const struct scat_set *set, struct snapmgr_err *err);
+
 typedef int scat_undo_fn(const struct scat_undo *undo, void *data);
 /* newest first; @volume -1: all */
 int scat_undo_each(struct scat *cat, int64_t volume, scat_undo_fn *visit, void *data,
@@ -197,7 +258,10 @@ int scat_undo_by_uuid(struct scat *cat, const struct sm_uuid *uuid, struct scat_
 		      struct snapmgr_err *err);
 int scat_undo_insert(struct scat *cat, struct scat_undo *undo, struct snapmgr_err *err);
 int scat_undo_update(struct scat *cat, const struct scat_undo *undo, struct snapmgr_err *err);
+/* delete: those displaced with it are no longer known to be. */
 int scat_undo_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
+int scat_undo_each_with(struct scat *cat, const struct sm_uuid *displaced_with, scat_undo_fn *visit,
+			void *data, struct snapmgr_err *err);
 
 /* Tags of a volume or snapshot, by its UUID. An array owned by the caller (free()), by key. */
 int scat_tags_get(struct scat *cat, const struct sm_uuid *object, struct snapmgr_tag **ret,

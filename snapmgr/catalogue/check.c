@@ -66,6 +66,20 @@ static int pass_operation(const struct scat_operation *op, void *data)
 	return 0;
 }
 
+static int pass_group(const struct scat_group *g, void *data)
+{
+	(void)g;
+	(void)data;
+	return 0;
+}
+
+static int pass_set(const struct scat_set *s, void *data)
+{
+	(void)s;
+	(void)data;
+	return 0;
+}
+
 static int pass_garbage(uint32_t thin, void *data)
 {
 	(void)thin;
@@ -80,7 +94,7 @@ static int check_walks(struct checker *c, struct snapmgr_err *err)
 	struct scat_pool pool;
 	int r = 0;
 
-	for (int i = 0; i < 6 && r == 0; i++) {
+	for (int i = 0; i < 8 && r == 0; i++) {
 		switch (i) {
 		case 0:
 			r = scat_pool_get(c->cat, &pool, &e);
@@ -96,6 +110,12 @@ static int check_walks(struct checker *c, struct snapmgr_err *err)
 			break;
 		case 4:
 			r = scat_operation_each(c->cat, pass_operation, NULL, &e);
+			break;
+		case 5:
+			r = scat_group_each(c->cat, pass_group, NULL, &e);
+			break;
+		case 6:
+			r = scat_set_each(c->cat, -1, pass_set, NULL, &e);
 			break;
 		default:
 			r = scat_garbage_each(c->cat, pass_garbage, NULL, &e);
@@ -126,6 +146,10 @@ int scat_check(struct scat *cat, int (*finding)(const char *line, void *data), v
 	static const char sequence[] =
 		"SELECT s.id||' is newer than its volume knows' FROM snapshots s "
 		"JOIN volumes v ON v.id=s.volume WHERE s.sequence>v.sequence";
+	static const char sets[] =
+		"SELECT g.id||' is of '||g.members||' volumes and has '||count(s.id)||' snapshots'"
+		"FROM group_snapshots g LEFT JOIN snapshots s ON s.taken_with=g.uuid GROUP BY g.id "
+		"HAVING count(s.id)NOT BETWEEN 1 AND g.members";
 	struct checker c = { .cat = cat, .finding = finding, .data = data };
 	int r = check_rows(&c, integrity, "catalogue: ", err);
 
@@ -139,6 +163,8 @@ int scat_check(struct scat *cat, int (*finding)(const char *line, void *data), v
 		r = check_rows(&c, window, "catalogue: thin id ", err);
 	if (r == 0)
 		r = check_rows(&c, sequence, "catalogue: snapshot ", err);
+	if (r == 0)
+		r = check_rows(&c, sets, "catalogue: group snapshot ", err);
 	return r;
 }
 

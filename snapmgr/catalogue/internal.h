@@ -11,7 +11,7 @@
 #include "snapmgr/catalogue/vfs.h"
 
 #define SCAT_APPLICATION_ID 0x536e614d /* "SnaM" */
-#define SCAT_CACHED	    80
+#define SCAT_CACHED	    120
 #define SCAT_THIN_MAX	    ((INT64_C(1) << 24) - 1)
 #define SCAT_TIME_MAX	    INT64_C(253402300799999999) /* the end of the year 9999 */
 
@@ -41,11 +41,12 @@ struct scat_arg {
 	int64_t i;
 	const void *p;
 };
-#define ARG_INT(v)  ((struct scat_arg){ SCAT_INT, (int64_t)(v), NULL })
-#define ARG_ID(v)   ((struct scat_arg){ SCAT_ID, (int64_t)(v), NULL }) /* 0 is NULL */
-#define ARG_TEXT(v) ((struct scat_arg){ SCAT_TEXT, 0, (v) })
-#define ARG_UUID(v) ((struct scat_arg){ SCAT_UUID, 0, (v) })
-#define ARGS(...)   ((const struct scat_arg[]){ __VA_ARGS__, { SCAT_END, 0, NULL } })
+#define ARG_INT(v)	    ((struct scat_arg){ SCAT_INT, (int64_t)(v), NULL })
+#define ARG_ID(v)	    ((struct scat_arg){ SCAT_ID, (int64_t)(v), NULL }) /* 0 is NULL */
+#define ARG_TEXT(v)	    ((struct scat_arg){ SCAT_TEXT, 0, (v) })
+#define ARG_UUID(v)	    ((struct scat_arg){ SCAT_UUID, 0, (v) })
+#define ARG_UUID_OR_NULL(v) ((struct scat_arg){ SCAT_UUID, 0, sm_uuid_is_null(v) ? NULL : (v) })
+#define ARGS(...)	    ((const struct scat_arg[]){ __VA_ARGS__, { SCAT_END, 0, NULL } })
 
 /**
  * scat_query() - a statement with its parameters bound, ready for scat_step()
@@ -83,6 +84,7 @@ uint64_t scat_row_bytes(struct scat_row *row, const char *field); /* whole secto
 void scat_row_text(struct scat_row *row, char *to, size_t size, const char *field);
 void scat_row_name(struct scat_row *row, char *to, const char *field);
 void scat_row_uuid(struct scat_row *row, struct sm_uuid *ret, const char *field);
+void scat_row_uuid_or_null(struct scat_row *row, struct sm_uuid *ret, const char *field);
 /* scat_row_end() - 0, or -EUCLEAN naming the row, e.g. "snapshot" 17. */
 int scat_row_end(struct scat *cat, const struct scat_row *row, const char *what, int64_t id,
 		 struct snapmgr_err *err);
@@ -102,6 +104,12 @@ int scat_get(struct scat *cat, const char *sql, const struct scat_arg *args, sca
 
 /* scat_check_room() - before anything is added: -ENOSPC while deleting still has room. */
 int scat_check_room(struct scat *cat, struct snapmgr_err *err);
+
+/* ---- the name space of volumes and groups (volume_rows.c) ---- */
+
+int scat_name_insert(struct scat *cat, const char *name, int64_t *ret_id, struct snapmgr_err *err);
+/* scat_name_update() - touches no page where @id has the name already */
+int scat_name_update(struct scat *cat, int64_t id, const char *name, struct snapmgr_err *err);
 
 /* ---- schema.c ---- */
 

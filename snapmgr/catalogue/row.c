@@ -125,6 +125,13 @@ void scat_row_uuid(struct scat_row *row, struct sm_uuid *ret, const char *field)
 		wrong(row, field);
 }
 
+void scat_row_uuid_or_null(struct scat_row *row, struct sm_uuid *ret, const char *field)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (!is_null(row))
+		scat_row_uuid(row, ret, field);
+}
+
 int scat_row_end(struct scat *cat, const struct scat_row *row, const char *what, int64_t id,
 		 struct snapmgr_err *err)
 {

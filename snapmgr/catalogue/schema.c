@@ -78,11 +78,12 @@ static const struct object objects[] = {
 	STRICT_TABLE("undos", "id INTEGER PRIMARY KEY," IDENTITY ","
 			      "volume INTEGER NOT NULL REFERENCES volumes,"
 			      "created_at INTEGER NOT NULL,size INTEGER NOT NULL,"
-			      "thin INTEGER UNIQUE," PARENT),
+			      "thin INTEGER UNIQUE," PARENT ",displaced_with BLOB"),
 	IMPLIED("undos", "1"),
 	IMPLIED("undos", "2"),
 	INDEX("undos_volume", "undos(volume)"),
 	INDEX("undos_parent", "undos(parent)"),
+	INDEX("undos_displaced_with", "undos(displaced_with)WHERE displaced_with IS NOT NULL"),
 	STRICT_KEYED("tags", "object BLOB NOT NULL,key TEXT NOT NULL,value TEXT NOT NULL,"
 			     "PRIMARY KEY(object,key)"),
 	STRICT_TABLE("groups", "id INTEGER PRIMARY KEY REFERENCES names ON DELETE CASCADE," IDENTITY
@@ -92,6 +93,12 @@ static const struct object objects[] = {
 		     "volume INTEGER PRIMARY KEY REFERENCES volumes ON DELETE CASCADE,"
 		     "member_of INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE"),
 	INDEX("group_members_of", "group_members(member_of)"),
+	STRICT_TABLE("group_snapshots", "id INTEGER PRIMARY KEY," IDENTITY ","
+					"member_of INTEGER NOT NULL REFERENCES groups ON DELETE "
+					"CASCADE,name TEXT NOT NULL,created_at INTEGER NOT NULL,"
+					"members INTEGER NOT NULL,UNIQUE(member_of,name)"),
+	IMPLIED("group_snapshots", "1"),
+	IMPLIED("group_snapshots", "2"),
 	STRICT_TABLE("operations", "id INTEGER PRIMARY KEY,uuid BLOB NOT NULL,verb TEXT NOT NULL,"
 				   "volume INTEGER REFERENCES volumes ON DELETE SET NULL,"
 				   "snapshot INTEGER REFERENCES snapshots ON DELETE SET NULL,"

@@ -6,7 +6,8 @@
 
 #define SELECT                                                                                   \
 	"SELECT s.id,s.uuid,s.name,s.project,s.label,s.description,s.created_at,s.state,s.size," \
-	"s.thin,s.parent,s.volume,n.name,s.sequence,s.used,s.hold "                              \
+	"s.thin,s.parent,s.volume,n.name,s.sequence,s.used,s.hold,"                              \
+	"s.taken_with "                                                                          \
 	"FROM snapshots s LEFT JOIN names n ON n.id=s.volume "
 
 /* NULL: not known */
@@ -33,6 +34,7 @@ static int read_snapshot(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct
 	s.sequence = (uint64_t)scat_row_int(&row, 0, INT64_MAX, "sequence");
 	s.used_bytes = row_used(&row);
 	s.hold = scat_row_bool(&row, "hold");
+	scat_row_uuid_or_null(&row, &s.taken_with, "set");
 	if (!row.wrong && s.c.parent >= s.id) /* nobody descends from a younger one, or itself */
 		row.wrong = "parent";
 	r = scat_row_end(cat, &row, "snapshot", sqlite3_column_int64(stmt, 0), err);
@@ -100,6 +102,27 @@ int scat_snapshot_each(struct scat *cat, int64_t volume, scat_snapshot_fn *visit
 	return r;
 }
 
+int scat_snapshot_each_with(struct scat *cat, const struct sm_uuid *taken_with,
+			    scat_snapshot_fn *visit, void *data, struct snapmgr_err *err)
+{
+	static const char sql[] = SELECT "WHERE s.taken_with=?1 ORDER BY s.id";
+	struct scat_snapshot s;
+	sqlite3_stmt *stmt;
+	int r = scat_query(cat, sql, ARGS(ARG_UUID(taken_with)), &stmt, err);
+
+	if (r < 0)
+		return r;
+	while ((r = scat_step(cat, stmt, err)) > 0) {
+		r = read_snapshot(cat, stmt, &s, err);
+		if (r == 0)
+			r = visit(&s, data);
+		if (r)
+			break;
+	}
+	scat_finish(cat, stmt);
+	return r;
+}
+
 static int check_snapshot(const struct scat_snapshot *s, struct snapmgr_err *err)
 {
 	if (s->sequence > INT64_MAX || (s->used_bytes > INT64_MAX && s->used_bytes != UINT64_MAX))
@@ -129,8 +152,8 @@ int scat_snapshot_insert(struct scat *cat, struct scat_snapshot *s, struct snapm
 {
 	static const char sql[] =
 		"INSERT INTO snapshots(uuid,volume,name,project,label,description,created_at,state,"
-		"size,thin,parent,sequence,used,hold)"
-		"VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,nullif(?13,-1),?14)";
+		"size,thin,parent,sequence,used,hold,taken_with)"
+		"VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,nullif(?13,-1),?14,?15)";
 	const struct scat_common *c = &s->c;
 	int r = check_snapshot(s, err);
 
@@ -145,7 +168,8 @@ int scat_snapshot_insert(struct scat *cat, struct scat_snapshot *s, struct snapm
 			  ARG_TEXT(c->project), ARG_TEXT(c->label), ARG_TEXT(c->description),
 			  ARG_INT(c->created_at_us), ARG_TEXT(scat_state_name(c->state)),
 			  ARG_INT(c->size_bytes), ARG_ID(c->thin), ARG_ID(c->parent),
-			  ARG_INT(s->sequence), ARG_INT(s->used_bytes), ARG_INT(s->hold)),
+			  ARG_INT(s->sequence), ARG_INT(s->used_bytes), ARG_INT(s->hold),
+			  ARG_UUID_OR_NULL(&s->taken_with)),
 		     err);
 	if (r < 0)
 		return r;
@@ -199,8 +223,13 @@ int scat_snapshot_delete(struct scat *cat, int64_t id, struct snapmgr_err *err)
 	static const char undos[] = ADOPT("undos");
 	static const char tags[] = "DELETE FROM tags WHERE object="
 				   "(SELECT uuid FROM snapshots WHERE id=?1)";
+	/* of a group, where it is the last of its set */
+	static const char set[] =
+		"DELETE FROM group_snapshots WHERE uuid=(SELECT taken_with FROM snapshots WHERE "
+		"id=?1)AND NOT EXISTS(SELECT 1 FROM snapshots s WHERE s.taken_with="
+		"group_snapshots.uuid AND s.id<>?1)";
 	static const char row[] = "DELETE FROM snapshots WHERE id=?1";
-	static const char *const steps[] = { snapshots, volumes, undos, tags, row };
+	static const char *const steps[] = { snapshots, volumes, undos, tags, set, row };
 	int r = 0;
 
 	for (size_t i = 0; i < SM_ARRAY(steps) && r >= 0; i++)

@@ -4,7 +4,7 @@
 
 #include "snapmgr/catalogue/internal.h"
 
-#define SELECT "SELECT id,volume,uuid,created_at,size,thin,parent FROM undos "
+#define SELECT "SELECT id,volume,uuid,created_at,size,thin,parent,displaced_with FROM undos "
 
 static int read_undo(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct snapmgr_err *err)
 {
@@ -19,6 +19,7 @@ static int read_undo(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct sna
 	u.size_bytes = scat_row_bytes(&row, "size");
 	u.thin = scat_row_thin(&row);
 	u.parent = scat_row_id(&row, "parent");
+	scat_row_uuid_or_null(&row, &u.displaced_with, "set");
 	r = scat_row_end(cat, &row, "undo point", sqlite3_column_int64(stmt, 0), err);
 	if (r == 0)
 		memcpy(ret, &u, sizeof(u));
@@ -38,6 +39,27 @@ int scat_undo_each(struct scat *cat, int64_t volume, scat_undo_fn *visit, void *
 		r = scat_query(cat, all, NULL, &stmt, err);
 	else
 		r = scat_query(cat, of_volume, ARGS(ARG_INT(volume)), &stmt, err);
+	if (r < 0)
+		return r;
+	while ((r = scat_step(cat, stmt, err)) > 0) {
+		r = read_undo(cat, stmt, &u, err);
+		if (r == 0)
+			r = visit(&u, data);
+		if (r)
+			break;
+	}
+	scat_finish(cat, stmt);
+	return r;
+}
+
+int scat_undo_each_with(struct scat *cat, const struct sm_uuid *displaced_with, scat_undo_fn *visit,
+			void *data, struct snapmgr_err *err)
+{
+	static const char sql[] = SELECT "WHERE displaced_with=?1 ORDER BY id";
+	struct scat_undo u;
+	sqlite3_stmt *stmt;
+	int r = scat_query(cat, sql, ARGS(ARG_UUID(displaced_with)), &stmt, err);
+
 	if (r < 0)
 		return r;
 	while ((r = scat_step(cat, stmt, err)) > 0) {
@@ -78,8 +100,9 @@ static int check_undo(const struct scat_undo *u, struct snapmgr_err *err)
 
 int scat_undo_insert(struct scat *cat, struct scat_undo *u, struct snapmgr_err *err)
 {
-	static const char sql[] = "INSERT INTO undos(volume,uuid,created_at,size,thin,parent)"
-				  "VALUES(?1,?2,?3,?4,?5,?6)";
+	static const char sql[] =
+		"INSERT INTO undos(volume,uuid,created_at,size,thin,parent,displaced_with)"
+		"VALUES(?1,?2,?3,?4,?5,?6,?7)";
 	int r = check_undo(u, err);
 
 	if (r == 0)
@@ -87,7 +110,8 @@ int scat_undo_insert(struct scat *cat, struct scat_undo *u, struct snapmgr_err *
 	if (r == 0)
 		r = scat_run(cat, sql,
 			     ARGS(ARG_INT(u->volume), ARG_UUID(&u->uuid), ARG_INT(u->created_at_us),
-				  ARG_INT(u->size_bytes), ARG_ID(u->thin), ARG_ID(u->parent)),
+				  ARG_INT(u->size_bytes), ARG_ID(u->thin), ARG_ID(u->parent),
+				  ARG_UUID_OR_NULL(&u->displaced_with)),
 			     err);
 	if (r < 0)
 		return r;
@@ -112,8 +136,12 @@ int scat_undo_update(struct scat *cat, const struct scat_undo *u, struct snapmgr
 
 int scat_undo_delete(struct scat *cat, int64_t id, struct snapmgr_err *err)
 {
-	static const char sql[] = "DELETE FROM undos WHERE id=?1";
-	int r = scat_run(cat, sql, ARGS(ARG_INT(id)), err);
+	static const char set[] = "UPDATE undos SET displaced_with=NULL WHERE displaced_with="
+				  "(SELECT displaced_with FROM undos WHERE id=?1)";
+	static const char row[] = "DELETE FROM undos WHERE id=?1";
+	int r = scat_run(cat, set, ARGS(ARG_INT(id)), err);
 
+	if (r >= 0)
+		r = scat_run(cat, row, ARGS(ARG_INT(id)), err);
 	return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }

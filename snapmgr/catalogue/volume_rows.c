@@ -96,7 +96,7 @@ static int check_name(struct scat *cat, const char *name, int64_t id, struct sna
 		       cat->subject);
 }
 
-static int insert_name(struct scat *cat, const char *name, int64_t *ret_id, struct snapmgr_err *err)
+int scat_name_insert(struct scat *cat, const char *name, int64_t *ret_id, struct snapmgr_err *err)
 {
 	static const char sql[] = "INSERT INTO names(name)VALUES(?1)";
 	int r = check_name(cat, name, 0, err);
@@ -107,6 +107,16 @@ static int insert_name(struct scat *cat, const char *name, int64_t *ret_id, stru
 		return r;
 	*ret_id = sqlite3_last_insert_rowid(cat->db);
 	return 0;
+}
+
+int scat_name_update(struct scat *cat, int64_t id, const char *name, struct snapmgr_err *err)
+{
+	static const char sql[] = "UPDATE names SET name=?2 WHERE id=?1 AND name<>?2";
+	int r = check_name(cat, name, id, err);
+
+	if (r == 0)
+		r = scat_run(cat, sql, ARGS(ARG_INT(id), ARG_TEXT(name)), err);
+	return r < 0 ? r : 0;
 }
 
 int scat_volume_insert(struct scat *cat, struct scat_volume *v, struct snapmgr_err *err)
@@ -122,7 +132,7 @@ int scat_volume_insert(struct scat *cat, struct scat_volume *v, struct snapmgr_e
 	if (r == 0)
 		r = scat_check_room(cat, err);
 	if (r == 0)
-		r = insert_name(cat, c->name, &id, err);
+		r = scat_name_insert(cat, c->name, &id, err);
 	if (r < 0)
 		return r;
 	r = scat_run(cat, sql,
@@ -142,14 +152,11 @@ int scat_volume_insert(struct scat *cat, struct scat_volume *v, struct snapmgr_e
 /* Columns with an index only where they change, so that an update dirties few pages. */
 static int update_indexed(struct scat *cat, const struct scat_volume *v, struct snapmgr_err *err)
 {
-	static const char rename[] = "UPDATE names SET name=?2 WHERE id=?1 AND name<>?2";
 	static const char move[] = "UPDATE volumes SET thin=?2,parent=?3 WHERE id=?1 AND"
 				   "(thin IS NOT ?2 OR parent IS NOT ?3)";
-	int r = check_name(cat, v->c.name, v->id, err);
+	int r = scat_name_update(cat, v->id, v->c.name, err);
 
 	if (r == 0)
-		r = scat_run(cat, rename, ARGS(ARG_INT(v->id), ARG_TEXT(v->c.name)), err);
-	if (r >= 0)
 		r = scat_run(cat, move,
 			     ARGS(ARG_INT(v->id), ARG_ID(v->c.thin), ARG_ID(v->c.parent)), err);
 	return r < 0 ? r : 0;
