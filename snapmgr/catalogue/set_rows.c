@@ -100,6 +100,7 @@ int scat_set_insert(struct scat *cat, struct scat_set *s, struct snapmgr_err *er
 		"VALUES(?1,?2,?3,?4,?5)";
 	int r = scat_check_room(cat, err);
 
+	s->id = 0;
 	if (r == 0 && (sm_uuid_is_null(&s->uuid) || s->members < 1 || s->created_at_us < 0 ||
 		       sm_name_check("name", s->name, NULL) < 0))
 		r = sm_fail(err, SNAPMGR_INTERNAL, EINVAL,
