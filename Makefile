@@ -3,6 +3,7 @@
 # The two for a fresh machine:    make demo    make check
 # Others: all lint format sanitize fuzz torture bench-switch install uninstall clean
 # B=DIR builds elsewhere, beside the default: make B=build/clang CC=clang WERROR=-Werror
+# FAILPOINTS=1 builds what tests can make die at any step: include/failpoint.h
 
 B = build
 PREFIX = /usr/local
@@ -12,7 +13,8 @@ SONAME = libsnapmgr.so.$(firstword $(subst ., ,$(VERSION)))
 
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
 HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -I. -fPIC $(WARN) $(HARDEN) $(CFLAGS)
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -I. -fPIC $(WARN) $(HARDEN) $(CFLAGS) \
+	$(if $(FAILPOINTS),-DSNAPMGR_FAILPOINTS)
 ALL_LDFLAGS = -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(LDFLAGS)
 Q = $(if $(V),,@echo '  $@';) # V=1 shows the commands
 LIBS = -ldevmapper -lblkid -lsqlite3 -lpthread
@@ -20,7 +22,7 @@ LIBS = -ldevmapper -lblkid -lsqlite3 -lpthread
 # ---- sources, a list for each room ----
 
 BASE_SRC = $(addprefix snapmgr/base/, \
-	crc32c.c error.c name.c size.c system.c text.c uuid.c)
+	crc32c.c error.c name.c size.c system.c text.c uuid.c $(if $(FAILPOINTS),failpoint.c))
 DM_SRC = $(addprefix dm/, \
 	critical.c guard.c guard_child.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
 HOST_SRC = $(addprefix snapmgr/host/, \
@@ -96,8 +98,10 @@ BENCHES = $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 TORTURES = $(patsubst %.c,$(B)/%,$(wildcard tests/torture/*/*.c))
 FUZZERS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
 
+FAILPOINTS_A = $(B)/failpoints/lib/libsnapmgr.a
+
 unit-tests: $(UNIT_TESTS)
-tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(SHELL_LIBS) $(BENCHES) $(TORTURES)
+tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(SHELL_LIBS) $(BENCHES) $(TORTURES) $(if $(FAILPOINTS),,$(FAILPOINTS_A))
 
 # The fakes that a unit test is linked with, before the library: one line for each that has some.
 FAKE_KERNEL = $(addprefix $(B)/tests/unit/,fake_kernel.o fake_query.o fake_thin.o fake_guard.o)
@@ -122,6 +126,17 @@ $(B)/tests/guest/revert/fault_test: private LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
 
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
 	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)
+
+# Programs that die at every step are linked with a library that can.
+ifeq ($(FAILPOINTS),)
+$(FAILPOINTS_A): FORCE
+	@$(MAKE) --no-print-directory B=$(B)/failpoints FAILPOINTS=1 $@ $(B)/failpoints/bin/snapmgr
+endif
+STEPS_TESTS = $(filter $(B)/tests/guest/steps/%,$(GUEST_C_TESTS))
+$(STEPS_TESTS:=.o): private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
+$(STEPS_TESTS): private LIB_A = $(FAILPOINTS_A)
+$(STEPS_TESTS): $(FAILPOINTS_A) $(B)/tests/guest/pool_lab.o $(B)/tests/guest/steps/picture.o \
+	$(B)/tests/guest/steps/verbs.o
 
 $(BENCHES) $(TORTURES): %: %.o $(LIB_A)
 	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)

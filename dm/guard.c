@@ -44,7 +44,7 @@ static void end(struct sdm_guard *g)
 	if (g->shared)
 		(void)munmap(g->shared, sizeof(*g->shared));
 	if (g->pid > 0 && g->owner == getpid()) {
-		(void)kill(g->pid, SIGKILL); /* should it be stopped */
+		(void)SM_STEP("guard.end", kill(g->pid, SIGKILL)); /* should it be stopped */
 		(void)waitpid(g->pid, NULL, __WALL);
 	}
 	free(g);
@@ -82,7 +82,7 @@ static pid_t fork_guard(struct sdm_guard *g, int sock, int control, int owner)
 
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid = syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
+	SM_DO("guard.fork", pid = syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL));
 	if (pid == 0)
 		sdm_guard_watch(&c);
 	if (pid < 0)
@@ -183,7 +183,9 @@ static int send_fds(int sock, const int *fds, size_t n)
 		.cmsg_len = CMSG_LEN(sizeof(int) * n),
 	};
 	memcpy(CMSG_DATA(&control.head), fds, sizeof(int) * n);
-	return sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 ? 0 : -errno;
+	if (SM_STEP("guard.send", sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT)) != 1)
+		return -errno;
+	return 0;
 }
 
 static int arm(struct sdm_guard *g, const struct sdm_guard_plan *plan)
@@ -198,7 +200,7 @@ static int arm(struct sdm_guard *g, const struct sdm_guard_plan *plan)
 		fds[n++] = plan->opts->lock_fd;
 	r = n ? send_fds(g->sock, fds, n) : 0;
 	if (r == 0)
-		atomic_store(&g->shared->state, GUARD_ARMED);
+		SM_DO("guard.arm", atomic_store(&g->shared->state, GUARD_ARMED));
 	return r;
 }
 
@@ -263,7 +265,7 @@ int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret,
 
 void sdm_guard_committed(struct sdm_guard *g)
 {
-	atomic_store(&g->shared->state, GUARD_COMMITTED);
+	SM_DO("guard.committed", atomic_store(&g->shared->state, GUARD_COMMITTED));
 }
 
 void sdm_guard_dismiss(struct sdm_guard *g)
@@ -272,8 +274,8 @@ void sdm_guard_dismiss(struct sdm_guard *g)
 
 	if (!g)
 		return;
-	atomic_store(&g->shared->state, GUARD_IDLE);
-	sdm_guard_close_fds(fds, sdm_guard_take_fds(g->theirs, fds));
+	SM_DO("guard.idle", atomic_store(&g->shared->state, GUARD_IDLE));
+	SM_DO("guard.take", sdm_guard_close_fds(fds, sdm_guard_take_fds(g->theirs, fds)));
 	(void)pthread_mutex_lock(&guards.lock);
 	g->next = guards.idle;
 	guards.idle = g;

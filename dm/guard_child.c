@@ -50,7 +50,7 @@ GUARD static void dm_ioctl_on(const struct guard_child *c, unsigned long request
 	for (int try = 0; try < RESUME_TRIES; try++) {
 		struct dm_ioctl once = io;
 
-		r = ioctl(c->control, request, &once);
+		r = SM_STEP("guard.ioctl", ioctl(c->control, request, &once));
 		if (r == 0 || errno == ENXIO)
 			return;
 		(void)poll(NULL, 0, 100);
@@ -66,7 +66,7 @@ GUARD static void wake_devices(const struct guard_child *c)
 	for (uint32_t i = n; i > 0; i--)
 		dm_ioctl_on(c, DM_DEV_SUSPEND, i - 1);
 	for (size_t i = 0; i < c->n_fds && i < c->shared->n_thaw; i++)
-		(void)ioctl(c->fds[i], FITHAW, 0);
+		(void)SM_STEP("guard.thaw", ioctl(c->fds[i], FITHAW, 0));
 }
 
 static void drop_semaphore(uint32_t cookie)
@@ -74,7 +74,7 @@ static void drop_semaphore(uint32_t cookie)
 	int id = cookie ? semget((key_t)cookie, 1, 0) : -1;
 
 	if (id >= 0)
-		(void)semctl(id, 0, IPC_RMID);
+		(void)SM_STEP("guard.udev", semctl(id, 0, IPC_RMID));
 }
 
 /* The devices run: from here on nothing is forbidden any more. */
@@ -98,7 +98,7 @@ static void recover(struct guard_child *c)
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd < 2);
-	(void)execvp(argv[0], argv);
+	(void)SM_STEP("guard.recover", execvp(argv[0], argv));
 }
 
 GUARD size_t sdm_guard_take_fds(int sock, int fds[GUARD_FDS_MAX])
@@ -131,7 +131,8 @@ GUARD static void raise_alarm(struct guard_child *c)
 		_exit(0);
 	c->n_fds = sdm_guard_take_fds(c->sock, c->fds);
 	wake_devices(c);
-	sdm_guard_close_fds(c->fds, c->n_fds); /* the pool's lock goes when all is running */
+	/* The pool's lock goes when all is running. */
+	SM_DO("guard.unlock", sdm_guard_close_fds(c->fds, c->n_fds));
 	drop_semaphore(c->shared->cookie);
 	recover(c);
 	_exit(0);

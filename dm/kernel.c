@@ -155,7 +155,7 @@ static int load(const struct sdm_device *dev, const struct sdm_target *targets, 
 		ok = dm_task_set_ro(t);
 	if (!ok)
 		return sm_nomem(err);
-	r = sdm_task_run(t);
+	r = SM_STEP("dm.load", sdm_task_run(t));
 	if (r == -ENXIO)
 		return sdm_task_refused(err, r, "load a table into", dev->name);
 	if (r < 0)
@@ -181,7 +181,7 @@ static int create_empty(const struct sdm_device *dev, struct snapmgr_err *err)
 		return r;
 	if (!dm_task_set_uuid(t, dev->uuid) || !dm_task_set_add_node(t, node))
 		return sm_nomem(err);
-	r = sdm_task_run(t);
+	r = SM_STEP("dm.create", sdm_task_run(t));
 	if (r == -EBUSY || r == -EEXIST)
 		return sm_fail(err, SNAPMGR_EXISTS, EEXIST,
 			       "a device named '%s' or with UUID '%s' is there already", dev->name,
@@ -225,7 +225,7 @@ int sdm_clear(const char *name, struct snapmgr_err *err)
 
 	if (r < 0)
 		return r;
-	r = sdm_task_run(t);
+	r = SM_STEP("dm.clear", sdm_task_run(t));
 	return r < 0 ? sdm_task_refused(err, r, "clear the inactive table of", name) : 0;
 }
 
@@ -239,7 +239,8 @@ int sdm_suspend(const char *name, unsigned int flags, struct snapmgr_err *err)
 	if (((flags & SDM_SKIP_LOCKFS) && !dm_task_skip_lockfs(t)) ||
 	    ((flags & SDM_NOFLUSH) && !dm_task_no_flush(t)))
 		return sm_nomem(err);
-	r = task_result(t, dm_task_run(t)); /* may wait: not under the mutex */
+	/* May wait: not under the mutex. */
+	r = SM_STEP("dm.suspend", task_result(t, dm_task_run(t)));
 	return r < 0 ? sdm_task_refused(err, r, "suspend", name) : 0;
 }
 
@@ -252,7 +253,7 @@ int sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie, struct s
 		return r;
 	if (!dm_task_set_add_node(t, DM_ADD_NODE_ON_CREATE)) /* see create_empty() */
 		return sm_nomem(err);
-	r = sdm_task_run_event(t, dev->audience, cookie);
+	r = SM_STEP("dm.resume", sdm_task_run_event(t, dev->audience, cookie));
 	return r < 0 ? sdm_task_refused(err, r, "resume", dev->name) : 0;
 }
 
@@ -270,7 +271,8 @@ int sdm_resume_unchanged(const char *name, struct snapmgr_err *err)
 		return r;
 	if (sm_copy_text(io.name, sizeof(io.name), name) < 0)
 		return sm_fail(err, SNAPMGR_INTERNAL, EINVAL, "bad device name '%s'", name);
-	if (ioctl(control_fd, DM_DEV_SUSPEND, &io) < 0) /* without its flag that is a resume */
+	/* Without its flag that is a resume. */
+	if (SM_STEP("dm.resume", ioctl(control_fd, DM_DEV_SUSPEND, &io)) < 0)
 		return sdm_task_refused(err, -errno, "resume", name);
 	return 0;
 }
@@ -283,7 +285,7 @@ static int remove_once(const struct sdm_device *dev, struct sdm_cookie *cookie,
 
 	if (r < 0)
 		return r;
-	r = sdm_task_run_event(t, dev->audience, cookie);
+	r = SM_STEP("dm.remove", sdm_task_run_event(t, dev->audience, cookie));
 	if (r == -ENXIO)
 		return 0;
 	if (r == -EBUSY)
@@ -313,7 +315,7 @@ int sdm_rename(const struct sdm_device *dev, const char *to, struct sdm_cookie *
 		return r;
 	if (!dm_task_set_newname(t, to))
 		return sm_fail(err, SNAPMGR_INTERNAL, EINVAL, "cannot name a device '%s'", to);
-	r = sdm_task_run_event(t, dev->audience, cookie);
+	r = SM_STEP("dm.rename", sdm_task_run_event(t, dev->audience, cookie));
 	if (r == -EBUSY || r == -EEXIST)
 		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "a device named '%s' is there already",
 			       to);
@@ -338,7 +340,7 @@ int sdm_message(const char *name, struct snapmgr_err *err, const char *fmt, ...)
 		return r;
 	if (!dm_task_set_sector(t, 0) || !dm_task_set_message(t, message))
 		return sm_nomem(err);
-	r = sdm_task_run(t);
+	r = SM_STEP("dm.message", sdm_task_run(t));
 	return r < 0 ? sm_fail(err, SNAPMGR_KERNEL, r, "device '%s' refused '%s'", name, message) :
 		       0;
 }

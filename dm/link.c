@@ -38,13 +38,14 @@ static int cannot(struct snapmgr_err *err, int errnum, const char *what, const c
 
 static int write_file(const char *path, const char *text, struct snapmgr_err *err)
 {
-	AUTO(sm_close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	AUTO(sm_close_fd)
+	int fd = SM_STEP("told.open", open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
 	size_t len = strlen(text);
 	ssize_t n;
 
 	if (fd < 0)
 		return cannot(err, errno, "write", path);
-	n = write(fd, text, len);
+	n = SM_STEP("told.write", write(fd, text, len));
 	if (n < 0 || (size_t)n != len)
 		return cannot(err, n < 0 ? errno : ENOSPC, "write", path);
 	return 0;
@@ -59,10 +60,10 @@ static int replace_file(const char *path, const char *text, struct snapmgr_err *
 	if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
 		return cannot(err, ENAMETOOLONG, "write", path);
 	r = write_file(fresh, text, err);
-	if (r == 0 && rename(fresh, path) < 0)
+	if (r == 0 && SM_STEP("told.rename", rename(fresh, path)) < 0)
 		r = cannot(err, errno, "write", path);
 	if (r < 0)
-		(void)unlink(fresh);
+		(void)SM_STEP("told.undo", unlink(fresh));
 	return r;
 }
 
@@ -73,7 +74,7 @@ int sdm_link_announce(const struct sdm_device *dev, struct snapmgr_err *err)
 
 	told_path(dev, path);
 	if (!*dev->link) {
-		if (unlink(path) < 0 && errno != ENOENT)
+		if (SM_STEP("told.forget", unlink(path)) < 0 && errno != ENOENT)
 			return cannot(err, errno, "remove", path);
 		return 0;
 	}
@@ -124,12 +125,12 @@ static int make_link(const struct sdm_device *dev, const char *path, struct snap
 	(void)strncat(to, dev->name, sizeof(to) - strlen(to) - 1);
 	if (snprintf(fresh, sizeof(fresh), "%s/.#%s", folder, dev->uuid) >= (int)sizeof(fresh))
 		return cannot(err, ENAMETOOLONG, "make link", path);
-	(void)unlink(fresh);
-	if (symlink(to, fresh) < 0)
+	(void)SM_STEP("link.clear", unlink(fresh));
+	if (SM_STEP("link.make", symlink(to, fresh)) < 0)
 		return cannot(err, errno, "make link", path);
-	if (rename(fresh, path) < 0) {
+	if (SM_STEP("link.rename", rename(fresh, path)) < 0) {
 		r = cannot(err, errno, "make link", path);
-		(void)unlink(fresh);
+		(void)SM_STEP("link.clear", unlink(fresh));
 	}
 	return r;
 }
@@ -138,9 +139,9 @@ static void drop_link(const char *path)
 {
 	char folder[PATH_MAX];
 
-	(void)unlink(path);
+	(void)SM_STEP("link.drop", unlink(path));
 	folder_of(path, folder);
-	(void)rmdir(folder); /* fails while it holds another */
+	(void)SM_STEP("link.folder", rmdir(folder)); /* fails while it holds another */
 }
 
 int sdm_link_settle(const struct sdm_device *dev, bool gone, struct snapmgr_err *err)
@@ -167,7 +168,7 @@ static int send_change(const struct sdm_device *dev, struct snapmgr_err *err)
 		return r;
 	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/uevent", info.major, info.minor);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "change", 6) != 6)
+	if (fd < 0 || SM_STEP("udev.change", write(fd, "change", 6)) != 6)
 		return cannot(err, errno, "write", path);
 	return 0;
 }
@@ -197,6 +198,6 @@ void sdm_link_forget(const struct sdm_device *dev)
 	char path[PATH_MAX];
 
 	told_path(dev, path);
-	(void)unlink(path);
+	(void)SM_STEP("told.forget", unlink(path));
 	(void)sdm_link_settle(dev, true, NULL);
 }

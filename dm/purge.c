@@ -125,11 +125,11 @@ static bool purge(struct sdm_purge *p)
 	enum rest rest;
 
 	for (int pass = 1; pass <= PASSES_MAX && !p->stop; pass++) {
-		(void)ioctl(p->fd, BLKFLSBUF, 0);
+		(void)SM_STEP("cache.purge", ioctl(p->fd, BLKFLSBUF, 0));
 		rest = count(p);
 		if (rest == UNKNOWN && !p->stop) {
 			let_others_run(p);
-			(void)ioctl(p->fd, BLKFLSBUF, 0);
+			(void)SM_STEP("cache.purge", ioctl(p->fd, BLKFLSBUF, 0));
 			rest = p->mapped ? scan(p) : NOTHING;
 		}
 		if (rest != SOMETHING)

@@ -94,7 +94,7 @@ static int empty_cache(struct member *m, struct snapmgr_err *err)
 		m->stat_fd = open_stat(&st);
 	if (m->stat_fd < 0 || !read_stat(m->stat_fd, m->stat_before, sizeof(m->stat_before)))
 		return sdm_purge_start(m->d.flush_fd, &m->purge, err);
-	(void)ioctl(m->d.flush_fd, BLKFLSBUF, 0);
+	(void)SM_STEP("cache.empty", ioctl(m->d.flush_fd, BLKFLSBUF, 0));
 	return 0;
 }
 
@@ -203,7 +203,7 @@ static int resume_all(struct sdm_switch *sw, struct snapmgr_err *err)
 static void thaw(const struct sdm_switch *sw)
 {
 	for (size_t i = 0; i < sw->opts.n_thaw; i++)
-		(void)ioctl(sw->opts.thaw_fds[i], FITHAW, 0);
+		(void)SM_STEP("switch.thaw", ioctl(sw->opts.thaw_fds[i], FITHAW, 0));
 }
 
 /* One that cannot be resumed is left to the guard, which tries on while we go. */

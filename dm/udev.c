@@ -100,7 +100,7 @@ int sdm_task_run_event(struct dm_task *t, enum sdm_audience audience, struct sdm
 		ok = run_flagged(t, flags);
 	e = dm_task_get_errno(t);
 	if (ok && !udevd)
-		dm_task_update_nodes();
+		SM_DO("dm.nodes", dm_task_update_nodes());
 	sdm_task_unlock();
 	return ok ? 0 : e ? -e : -EIO;
 }
@@ -114,7 +114,7 @@ int sdm_cookie_make(struct sdm_cookie *cookie, struct snapmgr_err *err)
 	if (r < 0 || !sdm_udev_running())
 		return r;
 	sdm_task_lock();
-	ok = dm_udev_create_cookie(&value);
+	ok = SM_STEP("udev.cookie", dm_udev_create_cookie(&value));
 	sdm_task_unlock();
 	if (!ok)
 		return sm_fail(err, SNAPMGR_KERNEL, ENOSPC, "cannot make a semaphore for udev");
@@ -128,7 +128,7 @@ static void destroy(uint32_t cookie)
 	int id = semget((key_t)cookie, 1, 0);
 
 	if (id >= 0)
-		(void)semctl(id, 0, IPC_RMID);
+		(void)SM_STEP("udev.drop", semctl(id, 0, IPC_RMID));
 }
 
 static bool ready(uint32_t cookie)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "failpoint.h"
 #include "snapmgr.h"
 
 /* AUTO(fn) TYPE v: fn(v) runs when v leaves scope. DEFINE_AUTO names the destructor once. */

@@ -42,7 +42,7 @@ int sm_mkdir_p(const char *path, unsigned int mode, struct snapmgr_err *err)
 		if (c && c != '/')
 			continue;
 		*p = '\0';
-		if (mkdir(part, mode) < 0 && errno != EEXIST)
+		if (SM_STEP("folder.make", mkdir(part, mode)) < 0 && errno != EEXIST)
 			return sm_fail(err,
 				       errno == EACCES || errno == EPERM ? SNAPMGR_PERMISSION :
 									   SNAPMGR_IO,
@@ -102,7 +102,8 @@ static int spawn(const char *const argv[], int out_fd, pid_t *ret)
 	(void)posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	(void)posix_spawn_file_actions_adddup2(&actions, out_fd, 1);
 	(void)posix_spawn_file_actions_adddup2(&actions, out_fd, 2);
-	r = posix_spawnp(ret, argv[0], &actions, &attr, (char *const *)argv, environ);
+	r = SM_STEP("program.start",
+		    posix_spawnp(ret, argv[0], &actions, &attr, (char *const *)argv, environ));
 	(void)posix_spawnattr_destroy(&attr);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	return r;

@@ -189,7 +189,7 @@ static int check_versions(struct scat *cat, struct snapmgr_err *err)
 
 static int begin_write(struct scat *cat, struct snapmgr_err *err)
 {
-	int r = scat_run(cat, sql_begin, NULL, err);
+	int r = SM_STEP("begin", scat_run(cat, sql_begin, NULL, err));
 
 	return r < 0 ? r : 0;
 }
@@ -222,7 +222,9 @@ static int checkpoint(struct scat *cat, int tries, struct snapmgr_err *err)
 	int code;
 
 	cat->busy_tries = tries;
-	code = sqlite3_wal_checkpoint_v2(cat->db, "main", SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+	code = SM_STEP("checkpoint",
+		       sqlite3_wal_checkpoint_v2(cat->db, "main", SQLITE_CHECKPOINT_RESTART, NULL,
+						 NULL));
 	cat->busy_tries = BUSY_TRIES;
 	if ((code & 0xff) == SQLITE_BUSY)
 		return sm_fail(err, SNAPMGR_LOCKED, EAGAIN,
@@ -366,7 +368,7 @@ int scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
 
 	cat->wrote = true;
 	cat->vfs->skip_sync = !durable;
-	r = scat_run(cat, sql_commit, NULL, err);
+	r = SM_STEP("commit", scat_run(cat, sql_commit, NULL, err));
 	cat->vfs->skip_sync = false;
 	if (cat->vfs->held_error && r >= 0) {
 		scat_shm_distrust(cat->vfs);

@@ -32,7 +32,7 @@ static int lock_byte(int fd, short type, off_t at)
 {
 	struct flock fl = { .l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
 
-	if (fcntl(fd, F_OFD_SETLK, &fl) == 0)
+	if (SM_STEP("lock.byte", fcntl(fd, F_OFD_SETLK, &fl)) == 0)
 		return 0;
 	return errno == EACCES ? -EAGAIN : -errno;
 }
@@ -97,7 +97,8 @@ static void write_holder(struct slock *lock)
 	(void)prctl(PR_GET_NAME, comm);
 	lock->held = true;
 	lock->abandoned = lock->holder[0] != '\0';
-	(void)snprintf(lock->holder, HOLDER_BYTES, "%d %s", (int)getpid(), comm);
+	SM_DO("lock.name",
+	      (void)snprintf(lock->holder, HOLDER_BYTES, "%d %s", (int)getpid(), comm));
 }
 
 static int held(int fd, const char *name, struct snapmgr_err *err)
@@ -117,7 +118,8 @@ static int held(int fd, const char *name, struct snapmgr_err *err)
 static int map_holder(int fd, char **ret)
 {
 	void *p;
-	int r = posix_fallocate(fd, 0, HOLDER_BYTES); /* leaves alone what is there */
+	/* Leaves alone what is there. */
+	int r = SM_STEP("lock.allocate", posix_fallocate(fd, 0, HOLDER_BYTES));
 
 	if (r > 0)
 		return -r;
@@ -130,7 +132,7 @@ static int map_holder(int fd, char **ret)
 
 static int open_file(const char *path)
 {
-	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return SM_STEP("lock.open", open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
 }
 
 static int open_lock(const char *name, struct slock *ret, struct snapmgr_err *err)
@@ -199,7 +201,7 @@ void slock_park(struct slock *lock)
 	if (lock->fd < 0 || !lock->held)
 		return;
 	if (!lock->abandoned)
-		lock->holder[0] = '\0';
+		SM_DO("lock.clear", memset(lock->holder, 0, 1));
 	(void)lock_byte(lock->fd, F_UNLCK, MAIN_BYTE);
 	lock->held = false;
 }

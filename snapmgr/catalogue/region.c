@@ -62,8 +62,8 @@ int scat_region_write(const struct scat_region *region, const void *buf, size_t 
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = pwrite(region->fd, (const char *)buf + done, len - done,
-				   (off_t)(at + done));
+		ssize_t n = SM_STEP("region.write", pwrite(region->fd, (const char *)buf + done,
+							   len - done, (off_t)(at + done)));
 
 		if (n < 0 && errno == EINTR)
 			continue;

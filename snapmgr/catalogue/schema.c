@@ -122,7 +122,8 @@ int scat_schema_create(struct scat *cat, struct snapmgr_err *err)
 
 	for (size_t i = 0; i < SM_ARRAY(objects) && code == SQLITE_OK; i++)
 		if (objects[i].sql)
-			code = sqlite3_exec(cat->db, objects[i].sql, NULL, NULL, NULL);
+			code = SM_STEP("schema.make",
+				       sqlite3_exec(cat->db, objects[i].sql, NULL, NULL, NULL));
 	return code == SQLITE_OK ? 0 : scat_sql_failed(cat, code, err);
 }
 

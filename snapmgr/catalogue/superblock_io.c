@@ -75,7 +75,8 @@ static int write_at(int fd, const char *path, const unsigned char *buf, size_t l
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = pwrite(fd, buf + done, len - done, at + (off_t)done);
+		ssize_t n = SM_STEP("superblock.write",
+				    pwrite(fd, buf + done, len - done, at + (off_t)done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -90,7 +91,7 @@ static int write_at(int fd, const char *path, const unsigned char *buf, size_t l
 
 static int flush(int fd, const char *path, struct snapmgr_err *err)
 {
-	return fdatasync(fd) == 0 ? 0 : io_error(err, "flush", path);
+	return SM_STEP("superblock.flush", fdatasync(fd)) == 0 ? 0 : io_error(err, "flush", path);
 }
 
 struct copies {
@@ -224,7 +225,7 @@ int ssb_format(const char *path, uint64_t size_bytes, struct snapmgr_err *err)
 		r = flush(fd, path, err);
 	if (r ==
 	    0) /* the kernel forgets the partitions that were there; most devices have no such thing */
-		(void)ioctl(fd, BLKRRPART);
+		(void)SM_STEP("superblock.reread", ioctl(fd, BLKRRPART));
 	return r;
 }
 

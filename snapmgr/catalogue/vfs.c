@@ -178,7 +178,7 @@ int scat_vfs_sync(struct scat_vfs *vfs)
 	int r = scat_vfs_release(vfs);
 
 	if (r == 0)
-		r = fdatasync(vfs->region.fd) == 0 ? 0 : -errno;
+		r = SM_STEP("region.flush", fdatasync(vfs->region.fd)) == 0 ? 0 : -errno;
 	vfs->syncs++;
 	vfs->wal_header_written = false;
 	if (r < 0) /* the kernel now calls pages clean that never arrived: read them again */

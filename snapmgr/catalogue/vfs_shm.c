@@ -46,7 +46,7 @@ static int lock_bytes(int fd, short type, off_t at, int n)
 {
 	struct flock fl = { .l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = n };
 
-	if (fcntl(fd, F_OFD_SETLK, &fl) == 0)
+	if (SM_STEP("index.lock", fcntl(fd, F_OFD_SETLK, &fl)) == 0)
 		return 0;
 	return errno == EACCES ? -EAGAIN : -errno;
 }
@@ -55,7 +55,7 @@ static int empty_if_alone(int fd)
 {
 	int r = lock_bytes(fd, F_WRLCK, ALIVE_BYTE, 1);
 
-	if (r == 0 && ftruncate(fd, 0) < 0)
+	if (r == 0 && SM_STEP("index.empty", ftruncate(fd, 0)) < 0)
 		r = -errno;
 	if (r == 0 || r == -EAGAIN)
 		r = lock_bytes(fd, F_RDLCK, ALIVE_BYTE, 1);
@@ -84,7 +84,7 @@ static void remove_others(const char *folder, const char *mine)
 	while (dir && (entry = readdir(dir)))
 		if (strncmp(entry->d_name, "catalogue-shm", 13) == 0 &&
 		    strcmp(entry->d_name, mine) != 0)
-			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+			(void)SM_STEP("index.forget", unlinkat(dirfd(dir), entry->d_name, 0));
 	if (dir)
 		(void)closedir(dir);
 }
@@ -95,7 +95,7 @@ static int open_or_make(const char *path, int *ret)
 	*ret = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (*ret >= 0)
 		return 0;
-	*ret = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	*ret = SM_STEP("index.make", open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
 	return *ret >= 0 ? 1 : -errno;
 }
 
@@ -192,7 +192,9 @@ static int grow(int fd, off_t bytes, bool extend)
 		return -errno;
 	if (end >= bytes)
 		return 1;
-	return extend ? (posix_fallocate(fd, end, bytes - end) == 0 ? 1 : -ENOSPC) : 0;
+	if (!extend)
+		return 0;
+	return SM_STEP("index.grow", posix_fallocate(fd, end, bytes - end)) == 0 ? 1 : -ENOSPC;
 }
 
 int scat_shm_map(struct scat_vfs *vfs, int index, int bytes, bool extend, void volatile **ret)
@@ -273,5 +275,5 @@ uint32_t scat_vfs_frames(const struct scat_vfs *vfs)
 void scat_shm_distrust(struct scat_vfs *vfs)
 {
 	if (vfs->shm.regions[0])
-		memset(vfs->shm.regions[0], 0, 2 * INDEX_HEADER_BYTES);
+		SM_DO("index.distrust", memset(vfs->shm.regions[0], 0, 2 * INDEX_HEADER_BYTES));
 }

@@ -136,7 +136,7 @@ int sm_claim_trial(const struct sm_vdev *v, const char *spec, unsigned int kinds
 
 int sm_claim_flush(const struct sm_claim *claim, const char *spec, struct snapmgr_err *err)
 {
-	if (claim->fd < 0 || ioctl(claim->fd, BLKFLSBUF, 0) == 0)
+	if (claim->fd < 0 || SM_STEP("claim.flush", ioctl(claim->fd, BLKFLSBUF, 0)) == 0)
 		return 0;
 	return sm_fail(err, SNAPMGR_IO, errno, "cannot write back the cache of '%s'", spec);
 }

@@ -58,7 +58,8 @@ static int blank(const struct sdm_device *dm, struct snapmgr_err *err)
 	fd = sm_node_open(&info, O_WRONLY | O_DIRECT, err);
 	if (fd < 0)
 		return fd;
-	if (pwrite(fd, zeroes, bytes, 0) != (ssize_t)bytes || fdatasync(fd) < 0)
+	if (SM_STEP("metadata.blank", pwrite(fd, zeroes, bytes, 0)) != (ssize_t)bytes ||
+	    SM_STEP("metadata.flush", fdatasync(fd)) < 0)
 		return sm_fail(err, SNAPMGR_IO, errno, "cannot write the first block of '%s'",
 			       dm->name);
 	return 0;

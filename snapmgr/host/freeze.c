@@ -100,7 +100,7 @@ static bool freeze_fd(struct job *job, size_t i)
 	int e;
 
 	shost_thawer_mark(job->out.thawer, i, true);
-	if (ioctl(job->fds[i], FIFREEZE, 0) == 0)
+	if (SM_STEP("fs.freeze", ioctl(job->fds[i], FIFREEZE, 0)) == 0)
 		return true;
 	e = errno;
 	shost_thawer_mark(job->out.thawer, i, false);
@@ -110,7 +110,7 @@ static bool freeze_fd(struct job *job, size_t i)
 
 static void thaw_fd(struct job *job, size_t i)
 {
-	(void)ioctl(job->fds[i], FITHAW, 0);
+	(void)SM_STEP("fs.thaw", ioctl(job->fds[i], FITHAW, 0));
 	shost_thawer_mark(job->out.thawer, i, false);
 }
 
@@ -136,7 +136,7 @@ static void find_out_of_reach(struct job *job)
 static int sync_all(struct job *job, struct snapmgr_err *err)
 {
 	for (size_t i = 0; i < job->stack.n_fs; i++)
-		if (job->states[i] == RUNNING && syncfs(job->fds[i]) < 0)
+		if (job->states[i] == RUNNING && SM_STEP("fs.sync", syncfs(job->fds[i])) < 0)
 			return sm_fail(err, SNAPMGR_IO, errno, "cannot sync the filesystem on '%s'",
 				       target(job, i));
 	return 0;
@@ -247,7 +247,7 @@ int shost_freeze(const dev_t *devices, size_t n, struct shost_freeze *ret, struc
 void shost_thaw(struct shost_freeze *freeze)
 {
 	for (size_t i = freeze->n; i-- > 0;) {
-		(void)ioctl(freeze->fds[i], FITHAW, 0);
+		(void)SM_STEP("fs.thaw", ioctl(freeze->fds[i], FITHAW, 0));
 		sm_close_fd(freeze->fds[i]);
 	}
 	shost_thawer_end(freeze->thawer);

@@ -32,7 +32,7 @@ static int try_mount(const char *source, const char *target, const struct shost_
 	if (!data)
 		return -ENOMEM;
 	flags |= shost_flags_of_mount(m->flags) & ~(unsigned long)MS_RDONLY;
-	return mount(source, target, m->fstype, flags, data) < 0 ? -errno : 0;
+	return SM_STEP("fs.mount", mount(source, target, m->fstype, flags, data)) < 0 ? -errno : 0;
 }
 
 static int fail_mount(const char *source, const struct shost_mountinfo *m, int r,
@@ -77,9 +77,11 @@ static int mount_super(struct shost_mounts *mounts, const struct shost_mountinfo
 
 static void drop(const char *whole)
 {
-	if (umount2(whole, UMOUNT_NOFOLLOW) < 0)
-		(void)umount2(whole, UMOUNT_NOFOLLOW | MNT_DETACH); /* somebody looks into it */
-	(void)rmdir(whole);
+	const int anyway = UMOUNT_NOFOLLOW | MNT_DETACH; /* somebody looks into it */
+
+	if (SM_STEP("fs.aside", umount2(whole, UMOUNT_NOFOLLOW)) < 0)
+		(void)SM_STEP("fs.aside", umount2(whole, anyway));
+	(void)SM_STEP("fs.aside", rmdir(whole));
 }
 
 /* All of the filesystem is mounted aside for a moment, and what is wanted of it bound from there. */
@@ -92,12 +94,12 @@ static int mount_by_bind(struct shost_mounts *mounts, const struct shost_mountin
 	r = sm_mkdir_p(SM_RUN_DIR, 0755, err);
 	if (r < 0)
 		return r;
-	if (!mkdtemp(whole))
+	if (!SM_STEP("fs.aside", mkdtemp(whole)))
 		return shost_fail(err, errno, "cannot make a folder in '%s'", SM_RUN_DIR);
 	r = mount_super(mounts, m, whole, err);
 	if (r == 0) {
 		(void)snprintf(path, sizeof(path), "%s%s", whole, shost_subtree(m));
-		if (mount(path, m->target, NULL, MS_BIND, NULL) < 0)
+		if (SM_STEP("fs.bind", mount(path, m->target, NULL, MS_BIND, NULL)) < 0)
 			r = sm_fail(err, SNAPMGR_KERNEL, errno,
 				    "cannot mount folder '%s' on '%s' again", shost_subtree(m),
 				    m->target);
@@ -110,7 +112,8 @@ static int set_flags(const struct shost_mountinfo *m, struct snapmgr_err *err)
 {
 	unsigned long flags = shost_flags_of_mount(m->flags);
 
-	if (mount(NULL, m->target, NULL, MS_REMOUNT | MS_BIND | flags, NULL) < 0)
+	if (SM_STEP("fs.flags", mount(NULL, m->target, NULL, MS_REMOUNT | MS_BIND | flags, NULL)) <
+	    0)
 		return sm_fail(err, SNAPMGR_KERNEL, errno, "cannot mount '%s' with '%s' again",
 			       m->target, m->flags);
 	return 0;
@@ -120,12 +123,12 @@ static int set_flags(const struct shost_mountinfo *m, struct snapmgr_err *err)
 static void set_propagation(const struct shost_mountinfo *m)
 {
 	if (m->slave)
-		(void)mount(NULL, m->target, NULL, MS_SLAVE, NULL);
+		(void)SM_STEP("fs.flags", mount(NULL, m->target, NULL, MS_SLAVE, NULL));
 	else if (!m->shared)
-		(void)mount(NULL, m->target, NULL, m->unbindable ? MS_UNBINDABLE : MS_PRIVATE,
-			    NULL);
+		(void)SM_STEP("fs.flags", mount(NULL, m->target, NULL,
+						m->unbindable ? MS_UNBINDABLE : MS_PRIVATE, NULL));
 	if (m->shared)
-		(void)mount(NULL, m->target, NULL, MS_SHARED, NULL);
+		(void)SM_STEP("fs.flags", mount(NULL, m->target, NULL, MS_SHARED, NULL));
 }
 
 static bool same_place(const struct shost_mountinfo *a, const struct shost_mountinfo *b)

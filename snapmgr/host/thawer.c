@@ -63,7 +63,7 @@ __attribute__((noreturn)) static void watch(struct shared *s, int sock)
 		;
 	for (size_t i = s->n; i-- > 0;)
 		if (atomic_load(&s->fs[i].frozen))
-			(void)ioctl(s->fs[i].fd, FITHAW, 0);
+			(void)SM_STEP("thawer.thaw", ioctl(s->fs[i].fd, FITHAW, 0));
 	_exit(0);
 }
 
@@ -79,7 +79,7 @@ static int start_process(struct shost_thawer *t)
 		return -errno;
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid = syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
+	SM_DO("thawer.fork", pid = syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL));
 	if (pid == 0)
 		watch(t->shared, socks[1]);
 	if (pid < 0)
@@ -133,7 +133,7 @@ int shost_thawer_start(const int *fds, size_t n, struct shost_thawer **ret, stru
 
 void shost_thawer_mark(struct shost_thawer *t, size_t i, bool frozen)
 {
-	atomic_store(&t->shared->fs[i].frozen, frozen);
+	SM_DO("thawer.mark", atomic_store(&t->shared->fs[i].frozen, frozen));
 }
 
 void shost_thawer_end(struct shost_thawer *t)
@@ -141,7 +141,7 @@ void shost_thawer_end(struct shost_thawer *t)
 	if (!t)
 		return;
 	if (t->pid > 0) {
-		(void)kill(t->pid, SIGKILL);
+		(void)SM_STEP("thawer.end", kill(t->pid, SIGKILL));
 		(void)waitpid(t->pid, NULL, __WALL);
 	}
 	sm_close_fd(t->sock);

@@ -228,7 +228,7 @@ static int unmount_one(const struct shost_mountinfo *m, struct snapmgr_err *err)
 	if (r < 0)
 		return is_gone(m->id) ? 0 : r;
 	for (int i = 0; i < BUSY_STEPS; i++) {
-		if (umount2(m->target, UMOUNT_NOFOLLOW) == 0)
+		if (SM_STEP("fs.unmount", umount2(m->target, UMOUNT_NOFOLLOW)) == 0)
 			return 0;
 		if (errno != EBUSY)
 			return shost_fail(err, errno, "cannot unmount '%s'", m->target);
