@@ -117,12 +117,17 @@ $(filter $(B)/tests/unit/cli_%,$(UNIT_TESTS)): $(CLI_PARTS)
 $(filter $(B)/tests/guest/shost/%,$(GUEST_C_TESTS)): $(B)/tests/guest/shost/lab.o
 
 $(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/crash/% \
-	$(B)/tests/guest/volume/%,$(GUEST_C_TESTS)): \
+	$(B)/tests/guest/volume/% $(B)/tests/guest/storm/%,$(GUEST_C_TESTS)): \
 	$(B)/tests/guest/pool_lab.o
 
 # This one makes calls of the library fail.
 WRAPPED = scat_commit scat_open sdm_load sdm_resume
 $(B)/tests/guest/revert/fault_test: private LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
+
+# The storm watches two of them.
+STORMS = $(B)/tests/guest/storm/storm_test $(B)/tests/torture/guest/storm
+$(STORMS): $(addprefix $(B)/tests/guest/storm/,storm.o model.o)
+$(STORMS): private LDFLAGS += -Wl,--wrap=scat_commit -Wl,--wrap=sdm_switch_suspend
 
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
 	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)
