@@ -29,7 +29,8 @@ HOST_SRC = $(addprefix snapmgr/host/, \
 	device.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
 	openers.c probe.c remount.c scan.c stack.c sys.c thawer.c unmount.c upper.c)
 CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
-	catalogue.c check.c garbage_rows.c group_rows.c lock.c message_rows.c operation_rows.c pool_row.c region.c row.c \
+	catalogue.c check.c garbage_rows.c group_rows.c lock.c message_rows.c operation_rows.c pool_row.c \
+	quota_rows.c region.c row.c \
 	rundir.c schema.c set_rows.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
 	undo_rows.c vfs.c vfs_shm.c volume_rows.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
@@ -39,10 +40,11 @@ CORE_SRC = $(addprefix snapmgr/core/, \
 	garbage.c handle.c head.c layout.c list.c members.c members_use.c names.c object.c operation.c \
 	message.c messages.c pool.c \
 	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_start.c \
-	pool_state.c pool_stop.c property.c recover.c rename.c resize.c revert.c snapshot.c space.c \
+	pool_state.c pool_stop.c property.c quota.c recover.c rename.c resize.c revert.c snapshot.c space.c \
 	strategy.c undo.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \
-	args.c cmd_delete.c cmd_list.c cmd_message.c cmd_pool.c cmd_property.c cmd_recover.c cmd_revert.c cmd_snapshot.c \
+	args.c cmd_delete.c cmd_list.c cmd_message.c cmd_pool.c cmd_property.c cmd_quota.c \
+	cmd_recover.c cmd_revert.c cmd_snapshot.c \
 	cmd_tree.c cmd_undo.c cmd_volume.c common.c confirm.c help.c json.c main.c object.c \
 	out.c pack.c pool_info.c progress.c revert_report.c table.c text.c tree.c)
 LIB_SRC = $(BASE_SRC) $(DM_SRC) $(HOST_SRC) $(CATALOGUE_SRC) $(DRIVER_SRC) $(CORE_SRC)

@@ -393,6 +393,50 @@ int snapmgr_activate(struct snapmgr *sm, const char *spec, snapmgr_object_fn *vi
 		     struct snapmgr_err *err);
 int snapmgr_deactivate(struct snapmgr *sm, const char *spec, struct snapmgr_err *err);
 
+/* ---- quotas ---- */
+
+enum snapmgr_resource {
+	SNAPMGR_VOLUMES,
+	SNAPMGR_SNAPSHOTS,
+	SNAPMGR_VOLUME_BYTES, /* sizes as their users see them, whatever is mapped of them */
+	SNAPMGR_SNAPSHOT_BYTES,
+	SNAPMGR_RESOURCES
+};
+#define SNAPMGR_UNLIMITED UINT64_MAX
+#define SNAPMGR_UNCHANGED (UINT64_MAX - 1)
+
+/* One owner's limits, and what they are held against. Undo points and groups count for nobody. */
+struct snapmgr_quota {
+	char pool[SNAPMGR_NAME_MAX + 1];
+	char project[SNAPMGR_LABEL_MAX + 1]; /* "": the whole pool, with what has no project */
+	struct snapmgr_quota_resource {
+		uint64_t limit; /* or SNAPMGR_UNLIMITED */
+		uint64_t in_use;
+		uint64_t reserved; /* by operations that are under way */
+	} resources[SNAPMGR_RESOURCES];
+};
+typedef int snapmgr_quota_fn(const struct snapmgr_quota *quota, void *data);
+/**
+ * snapmgr_quota_list() - limits and use, in one consistent view
+ * @project: NULL: the whole pool first, then each project that has a limit or owns something; "":
+ *	     the whole pool alone
+ *
+ * Takes no lock and waits for nobody.
+ */
+int snapmgr_quota_list(struct snapmgr *sm, const char *pool, const char *project,
+		       snapmgr_quota_fn *visit, void *data, struct snapmgr_err *err);
+struct snapmgr_quota_set_opts {
+	size_t size;
+	uint64_t limits[SNAPMGR_RESOURCES]; /* or SNAPMGR_UNLIMITED, SNAPMGR_UNCHANGED */
+};
+/**
+ * snapmgr_quota_set() - limit what a project (@project "": a whole pool) may have
+ *
+ * A limit below what is there takes nothing away: it refuses what would add to it (over_quota).
+ */
+int snapmgr_quota_set(struct snapmgr *sm, const char *pool, const char *project,
+		      const struct snapmgr_quota_set_opts *opts, struct snapmgr_err *err);
+
 /** snapmgr_recover() - finish or undo what dead processes left; @pool NULL: every active pool. */
 int snapmgr_recover(struct snapmgr *sm, const char *pool, snapmgr_report_fn *report, void *data,
 		    struct snapmgr_err *err);

@@ -103,7 +103,7 @@ static int connect(const char *device, const struct sm_uuid *uuid, bool writable
 
 static int fill(struct scat *cat, const struct scat_pool *pool, struct snapmgr_err *err)
 {
-	static const char make[] = "INSERT INTO pool VALUES(1,?1,'','',0,0,0,0,0,0,0,0)";
+	static const char make[] = "INSERT INTO pool VALUES(1,?1,'','',0,0,0,0,0,0,0,0,0)";
 	char version[96];
 	int r;
 

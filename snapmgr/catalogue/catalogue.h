@@ -43,6 +43,8 @@ struct scat_pool { /* one row */
 	uint32_t reserved_thin;	 /* ids from next_thin up to here may exist in the kernel unnamed */
 	uint64_t transaction_id; /* the kernel's, as last known committed */
 	uint64_t next_transaction_id; /* = transaction_id, or one more while activation moves on */
+	uint64_t
+		quotas; /* rows of quotas: where there are none, nothing else is asked; read only */
 };
 struct scat_common { /* what volumes and snapshots share */
 	struct sm_uuid uuid;
@@ -113,7 +115,8 @@ struct scat_operation {
 	uint32_t old_thin;
 	int64_t old_parent;
 	uint64_t old_size_bytes;
-	struct sm_uuid boot_id; /* owner */
+	uint64_t new_size_bytes; /* that the volume will have: reserved until then; 0: unchanged */
+	struct sm_uuid boot_id;	 /* owner */
 	int32_t pid;
 	uint64_t start_ticks; /* field 22 of /proc/PID/stat */
 	int64_t started_at_us;
@@ -310,6 +313,31 @@ int scat_message_each(struct scat *cat, bool newest_first, scat_message_fn *visi
 		      struct snapmgr_err *err);
 /* scat_message_level() - 0 info, 1 warning, 2 error; -EINVAL (err untouched): it is none of them */
 int scat_message_level(const char *level);
+/* Limits of one owner; SNAPMGR_UNLIMITED: none. */
+struct scat_quota {
+	char project[SNAPMGR_LABEL_MAX + 1]; /* "": the whole pool */
+	uint64_t limit[SNAPMGR_RESOURCES];
+};
+/* scat_quota_get() - -ENOENT where @project has no limit at all */
+int scat_quota_get(struct scat *cat, const char *project, struct scat_quota *ret,
+		   struct snapmgr_err *err);
+/* scat_quota_put() - a row without any limit goes; the count in the pool's row follows. */
+int scat_quota_put(struct scat *cat, const struct scat_quota *quota, struct snapmgr_err *err);
+typedef int scat_quota_fn(const struct scat_quota *quota, void *data);
+int scat_quota_each(struct scat *cat, scat_quota_fn *visit, void *data, struct snapmgr_err *err);
+
+/* What an owner has, counted from the rows; of more than INT64_MAX bytes: INT64_MAX. */
+struct scat_usage {
+	uint64_t in_use;
+	uint64_t reserved; /* for what long operations are about to make or to enlarge */
+};
+/* scat_usage() - of @project ("": the whole pool), one resource */
+int scat_usage(struct scat *cat, const char *project, enum snapmgr_resource resource,
+	       struct scat_usage *ret, struct snapmgr_err *err);
+/* scat_project_each() - "" for the whole pool, then every project that has something or a limit */
+typedef int scat_project_fn(const char *project, void *data);
+int scat_project_each(struct scat *cat, scat_project_fn *visit, void *data,
+		      struct snapmgr_err *err);
 
 struct scat_counts {
 	uint64_t volumes, snapshots, undos, garbage, virtual_bytes;

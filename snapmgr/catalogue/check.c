@@ -87,6 +87,13 @@ static int pass_garbage(uint32_t thin, void *data)
 	return 0;
 }
 
+static int pass_quota(const struct scat_quota *q, void *data)
+{
+	(void)q;
+	(void)data;
+	return 0;
+}
+
 /* Read everything once: a row that breaks a rule ends its walk, and is a finding. */
 static int check_walks(struct checker *c, struct snapmgr_err *err)
 {
@@ -94,7 +101,7 @@ static int check_walks(struct checker *c, struct snapmgr_err *err)
 	struct scat_pool pool;
 	int r = 0;
 
-	for (int i = 0; i < 8 && r == 0; i++) {
+	for (int i = 0; i < 9 && r == 0; i++) {
 		switch (i) {
 		case 0:
 			r = scat_pool_get(c->cat, &pool, &e);
@@ -116,6 +123,9 @@ static int check_walks(struct checker *c, struct snapmgr_err *err)
 			break;
 		case 6:
 			r = scat_set_each(c->cat, -1, pass_set, NULL, &e);
+			break;
+		case 7:
+			r = scat_quota_each(c->cat, pass_quota, NULL, &e);
 			break;
 		default:
 			r = scat_garbage_each(c->cat, pass_garbage, NULL, &e);
@@ -150,6 +160,9 @@ int scat_check(struct scat *cat, int (*finding)(const char *line, void *data), v
 		"SELECT g.id||' is of '||g.members||' volumes and has '||count(s.id)||' snapshots'"
 		"FROM group_snapshots g LEFT JOIN snapshots s ON s.taken_with=g.uuid GROUP BY g.id "
 		"HAVING count(s.id)NOT BETWEEN 1 AND g.members";
+	static const char quotas[] =
+		"SELECT (SELECT count(*)FROM quotas)||' projects have quotas, and the pool knows of '||"
+		"quotas FROM pool WHERE quotas<>(SELECT count(*)FROM quotas)";
 	struct checker c = { .cat = cat, .finding = finding, .data = data };
 	int r = check_rows(&c, integrity, "catalogue: ", err);
 
@@ -165,6 +178,8 @@ int scat_check(struct scat *cat, int (*finding)(const char *line, void *data), v
 		r = check_rows(&c, sequence, "catalogue: snapshot ", err);
 	if (r == 0)
 		r = check_rows(&c, sets, "catalogue: group snapshot ", err);
+	if (r == 0)
+		r = check_rows(&c, quotas, "catalogue: ", err);
 	return r;
 }
 

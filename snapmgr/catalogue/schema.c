@@ -47,7 +47,7 @@ static const struct object objects[] = {
 			     "chunk_sectors INTEGER NOT NULL,block_bytes INTEGER NOT NULL,"
 			     "next_thin INTEGER NOT NULL,reserved_thin INTEGER NOT NULL,"
 			     "transaction_id INTEGER NOT NULL,next_transaction_id INTEGER NOT NULL,"
-			     "checkpoints INTEGER NOT NULL"),
+			     "checkpoints INTEGER NOT NULL,quotas INTEGER NOT NULL"),
 	STRICT_KEYED("properties", "key TEXT PRIMARY KEY,value TEXT NOT NULL"),
 	/* the name space that volumes and groups share */
 	STRICT_TABLE("names", "id INTEGER PRIMARY KEY,name TEXT NOT NULL UNIQUE"),
@@ -103,6 +103,7 @@ static const struct object objects[] = {
 				   "volume INTEGER REFERENCES volumes ON DELETE SET NULL,"
 				   "snapshot INTEGER REFERENCES snapshots ON DELETE SET NULL,"
 				   "old_thin INTEGER,old_parent INTEGER,old_size INTEGER,"
+				   "new_size INTEGER,"
 				   "boot_id BLOB NOT NULL,pid INTEGER NOT NULL,"
 				   "start_ticks INTEGER NOT NULL,started_at INTEGER NOT NULL,"
 				   "detail TEXT"),

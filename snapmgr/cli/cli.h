@@ -20,7 +20,8 @@ struct cmd_flags {
 	bool inactive, guest, no_revert, no_activate, repair;
 	const char *driver, *meta, *project, *label, *description, *target, *strategy, *as, *from;
 	const char *level, *since;
-	uint64_t size_bytes, chunk_bytes; /* UINT64_MAX: not given */
+	const char *volumes, *snapshots, *volume_size, *snapshot_size; /* limits */
+	uint64_t size_bytes, chunk_bytes;			       /* UINT64_MAX: not given */
 	uint32_t wait_s;
 	struct arg_list tags, params;
 };
@@ -88,8 +89,8 @@ extern const struct arg_opt cli_common_opts[];	    /* what every command takes *
 extern const struct cmd_verb *const cli_families[]; /* tables of verbs; NULL-terminated */
 extern const struct cmd_verb cmd_pool_verbs[], cmd_volume_verbs[], cmd_delete_verbs[],
 	cmd_snapshot_verbs[], cmd_revert_verbs[], cmd_undo_verbs[], cmd_list_verbs[],
-	cmd_tree_verbs[], cmd_property_verbs[], cmd_recover_verbs[], cmd_message_verbs[],
-	cmd_help_verbs[];
+	cmd_tree_verbs[], cmd_property_verbs[], cmd_quota_verbs[], cmd_recover_verbs[],
+	cmd_message_verbs[], cmd_help_verbs[];
 
 /* ---- help.c ---- */
 

@@ -261,6 +261,26 @@ int sm_snapshot_ready(const struct sm_pool *pool, const struct scat_snapshot *s,
 /* created_at of the next snapshot or undo point: never earlier than its predecessor's plus one. */
 int64_t sm_next_time(int64_t now_us, int64_t previous_us);
 
+/* ---- quota.c ---- */
+
+/* What a change gives to an owner, or (below 0) takes from one. */
+struct sm_quota_change {
+	const char *project; /* borrowed; "" counts for the pool alone */
+	int64_t amount[SNAPMGR_RESOURCES];
+};
+/**
+ * sm_quota_check() - -EDQUOT (over_quota) where @n changes together are more than an owner may have
+ *
+ * Under the pool's lock, before anything is changed: what the rows say then cannot change until the
+ * caller's commit, which is what takes the room or gives it back. Without any quota in the pool
+ * nothing is read.
+ */
+int sm_quota_check(struct sm_pool *pool, const struct sm_quota_change *changes, size_t n,
+		   struct snapmgr_err *err);
+/* sm_quota_check_size() - the same for a volume that gets another size. */
+int sm_quota_check_size(struct sm_pool *pool, const struct scat_volume *v, uint64_t size_bytes,
+			struct snapmgr_err *err);
+
 /* ---- space.c ---- */
 
 /* sm_space_for() - -ENOSPC / -EROFS where the pool cannot take a change that needs metadata. */

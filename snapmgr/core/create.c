@@ -165,6 +165,17 @@ static int finish(struct sm_pool *pool, const struct scat_volume *v, snapmgr_obj
 	return sm_visit_volume(pool, v, visit, data, err);
 }
 
+static int check_quota(struct sm_pool *pool, const struct scat_volume *v, struct snapmgr_err *err)
+{
+	const struct sm_quota_change change = {
+		.project = v->c.project,
+		.amount = { [SNAPMGR_VOLUMES] = 1,
+			    [SNAPMGR_VOLUME_BYTES] = (int64_t)v->c.size_bytes },
+	};
+
+	return sm_quota_check(pool, &change, 1, err);
+}
+
 /* "pool/new" of a volume that is to be, taken apart. */
 int sm_new_volume_spec(const char *text, struct sm_spec *ret, struct snapmgr_err *err)
 {
@@ -242,7 +253,9 @@ static int make_clone(struct snapmgr *sm, const char *from, const struct sm_spec
 		return r;
 	inherit(&f, o);
 	describe(&v, to->volume, o, f.pool.b.driver);
-	r = make_volume(&f.pool, &v, o, sm_make_copy, &source, err);
+	r = check_quota(&f.pool, &v, err);
+	if (r == 0)
+		r = make_volume(&f.pool, &v, o, sm_make_copy, &source, err);
 	return r == 0 ? finish(&f.pool, &v, visit, data, err) : r;
 }
 
@@ -264,7 +277,9 @@ static int make_new(struct snapmgr *sm, const struct sm_spec *spec,
 	if (r < 0)
 		return r;
 	describe(&v, spec->volume, o, pool.b.driver);
-	r = make_volume(&pool, &v, o, make_empty, NULL, err);
+	r = check_quota(&pool, &v, err);
+	if (r == 0)
+		r = make_volume(&pool, &v, o, make_empty, NULL, err);
 	return r == 0 ? finish(&pool, &v, visit, data, err) : r;
 }
 

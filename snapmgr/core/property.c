@@ -155,6 +155,21 @@ static int set_one(struct sm_found *f, const char *key, const char *value, struc
 	return r == 0 && f->volume.guest != guest ? check_guest(f, err) : r;
 }
 
+/* What changes hands is the new owner's; the pool as a whole has no more than before. */
+static int check_quota(struct sm_found *f, const char *before, struct snapmgr_err *err)
+{
+	const struct scat_common *c = f->has_snapshot ? &f->snapshot.c : &f->volume.c;
+	struct sm_quota_change changes[2] = { { .project = c->project }, { .project = before } };
+	const size_t count = f->has_snapshot ? SNAPMGR_SNAPSHOTS : SNAPMGR_VOLUMES;
+	const size_t bytes = f->has_snapshot ? SNAPMGR_SNAPSHOT_BYTES : SNAPMGR_VOLUME_BYTES;
+
+	changes[0].amount[count] = 1;
+	changes[0].amount[bytes] = (int64_t)c->size_bytes;
+	changes[1].amount[count] = -1;
+	changes[1].amount[bytes] = -(int64_t)c->size_bytes;
+	return sm_quota_check(&f->pool, changes, 2, err);
+}
+
 struct assignment { /* one of many, taken apart */
 	char key[SNAPMGR_LABEL_MAX + 8];
 	const char *value;
@@ -179,10 +194,15 @@ static int take_apart(const char *text, struct assignment *ret, struct snapmgr_e
 static int write_all(struct sm_found *f, const struct assignment *all, size_t n,
 		     struct snapmgr_err *err)
 {
+	char before[SNAPMGR_LABEL_MAX + 1];
 	int r = scat_begin(f->pool.cat, err);
 
+	(void)sm_copy_text(before, sizeof(before),
+			   f->has_snapshot ? f->snapshot.c.project : f->volume.c.project);
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = set_one(f, all[i].key, all[i].value, err);
+	if (r == 0)
+		r = check_quota(f, before, err);
 	if (r == 0)
 		r = f->has_snapshot ? scat_snapshot_update(f->pool.cat, &f->snapshot, err) :
 				      scat_volume_update(f->pool.cat, &f->volume, err);

@@ -78,6 +78,8 @@ int snapmgr_resize(struct snapmgr *sm, const char *spec, uint64_t size_bytes,
 		r = sm_volume_ready(&f.pool, &f.volume, false, err);
 	if (r == 0)
 		r = check_shrink(&f, size_bytes, &o, err);
+	if (r == 0)
+		r = sm_quota_check_size(&f.pool, &f.volume, size_bytes, err);
 	if (r == 0 && size_bytes != f.volume.c.size_bytes)
 		r = change_size(&f, size_bytes, &o, err);
 	sm_pool_unlock(&f.pool);

@@ -142,6 +142,26 @@ static int collect(struct work *w, struct snapmgr *sm, const char *const *specs,
 	return r;
 }
 
+/* All at once: each may fit alone where together they do not. */
+static int check_quota(struct work *w, struct snapmgr_err *err)
+{
+	AUTO(free) struct sm_quota_change *changes = NULL;
+
+	if (!w->pool.row.quotas)
+		return 0;
+	changes = calloc(w->n, sizeof(*changes));
+	if (!changes)
+		return sm_nomem(err);
+	for (size_t i = 0; i < w->n; i++) {
+		const struct scat_common *c = &w->items[i].snapshot.c;
+
+		changes[i].project = c->project;
+		changes[i].amount[SNAPMGR_SNAPSHOTS] = 1;
+		changes[i].amount[SNAPMGR_SNAPSHOT_BYTES] = (int64_t)c->size_bytes;
+	}
+	return sm_quota_check(&w->pool, changes, w->n, err);
+}
+
 /* Filesystems frozen by their mount points, so that no suspend can wait for another volume's. */
 static int freeze(struct work *w, struct shost_freeze *ret, struct snapmgr_err *err)
 {
@@ -285,6 +305,8 @@ int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
 	if (r == 0 && !w.pool.b.driver->snapshot)
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP, "pool '%s' has no snapshots",
 			       w.pool.row.name);
+	if (r == 0)
+		r = check_quota(&w, err);
 	if (r == 0)
 		r = sm_space_for(&w.pool, "snapshot", &space, err);
 	if (r == 0)

@@ -147,6 +147,8 @@ static int check(struct sm_found *f, struct sm_space *space, struct snapmgr_err 
 	if (r == 0)
 		r = find_point(f, err);
 	if (r == 0)
+		r = sm_quota_check_size(&f->pool, &f->volume, f->undo.size_bytes, err);
+	if (r == 0)
 		r = sm_space_for(&f->pool, "undo", space, err);
 	if (r < 0)
 		return r;
