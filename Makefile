@@ -32,10 +32,12 @@ CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	catalogue.c check.c garbage_rows.c group_rows.c lock.c message_rows.c operation_rows.c pool_row.c \
 	quota_rows.c region.c row.c \
 	rundir.c schema.c set_rows.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
-	undo_rows.c vfs.c vfs_shm.c volume_rows.c)
+	undo_rows.c vfs.c vfs_shm.c volume_rows.c \
+	property_rows.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	names.c regions.c registry.c thin.c thin_meta.c thin_pool.c thin_switch.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
+	pool_property.c \
 	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
 	garbage.c handle.c head.c layout.c list.c members.c members_use.c names.c object.c operation.c \
 	message.c messages.c pool.c \

@@ -171,6 +171,7 @@ struct snapmgr_pool {
 	uint64_t chunk_bytes;
 	uint32_t block_bytes;		      /* logical block size */
 	uint64_t volumes, snapshots, garbage; /* UINT64_MAX where inactive */
+	uint64_t high_water, reserve;	      /* percent; UINT64_MAX where inactive */
 	uint64_t transaction_id;
 	int64_t created_at_us;
 	const struct snapmgr_member *members; /* borrowed for the callback */
@@ -381,7 +382,7 @@ int snapmgr_hold(struct snapmgr *sm, const char *spec, bool hold, struct snapmgr
 
 /**
  * snapmgr_set() - change one property
- * @key: label, description, project, undo_keep, guest, autostart, revert_to_snapshot_support, or
+ * @key: of a pool: high_water, reserve (percentages; empty: the default); of others label, description, project, undo_keep, guest, autostart, revert_to_snapshot_support, or
  *       tag:KEY (an empty @value removes the tag)
  */
 int snapmgr_set(struct snapmgr *sm, const char *spec, const char *key, const char *value,

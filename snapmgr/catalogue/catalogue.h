@@ -273,6 +273,12 @@ int scat_tags_get(struct scat *cat, const struct sm_uuid *object, struct snapmgr
 int scat_tag_set(struct scat *cat, const struct sm_uuid *object, const char *key, const char *value,
 		 struct snapmgr_err *err);
 
+/* Settings of the pool. scat_property_set() - an empty or NULL @value goes back to the default. */
+int scat_property_each(struct scat *cat, int (*visit)(const struct snapmgr_tag *p, void *data),
+		       void *data, struct snapmgr_err *err);
+int scat_property_set(struct scat *cat, const char *key, const char *value,
+		      struct snapmgr_err *err);
+
 /* Thin ids that nothing names any more and the kernel may still have. Adding one twice is fine. */
 int scat_garbage_add(struct scat *cat, uint32_t thin, struct snapmgr_err *err);
 int scat_garbage_remove(struct scat *cat, uint32_t thin, struct snapmgr_err *err);

@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* set, get */
+#include <string.h>
+
 #include "snapmgr/cli/cli.h"
 #include "snapmgr/cli/object.h"
+#include "snapmgr/cli/pool_info.h"
+
+static int visit_pool(const struct snapmgr_pool *pool, void *data)
+{
+	struct cmd *cmd = data;
+	const char *key = strcmp(cmd->verb->name, "get") == 0 && cmd->n_args > 1 ? cmd->args[1] :
+										   NULL;
+
+	if (!cmd->flags.json)
+		return pool_property(NULL, stdout, pool, key, &cmd->err);
+	json_object(&cmd->json);
+	return pool_property(&cmd->json, NULL, pool, key, &cmd->err);
+}
 
 static int run_set(struct cmd *cmd)
 {
@@ -9,7 +24,9 @@ static int run_set(struct cmd *cmd)
 
 	for (size_t i = 1; i < cmd->n_args && r == 0; i++)
 		say(cmd, "%s: %s", cmd->args[0], cmd->args[i]);
-	return r == 0 ? show_after(cmd, cmd->args[0]) : r;
+	if (r < 0 || !cmd->flags.json || !is_pool_spec(cmd->args[0]))
+		return r < 0 ? r : show_after(cmd, cmd->args[0]);
+	return snapmgr_pool_show(cmd->sm, cmd->args[0], visit_pool, cmd, &cmd->err);
 }
 
 static int visit_get(const struct snapmgr_object *o, void *data)
@@ -25,6 +42,8 @@ static int visit_get(const struct snapmgr_object *o, void *data)
 
 static int run_get(struct cmd *cmd)
 {
+	if (is_pool_spec(cmd->args[0]))
+		return snapmgr_pool_show(cmd->sm, cmd->args[0], visit_pool, cmd, &cmd->err);
 	return snapmgr_show(cmd->sm, cmd->args[0], visit_get, cmd, &cmd->err);
 }
 
@@ -32,7 +51,10 @@ const struct cmd_verb cmd_property_verbs[] = {
 	{ "set", run_set, 2, CMD_ANY, "OBJECT KEY=VALUE...",
 	  "change properties\n\n"
 	  "KEY is label, description, project, undo_keep, guest, autostart,\n"
-	  "revert_to_snapshot_support, or tag:NAME; an empty value removes a tag.",
+	  "revert_to_snapshot_support, or tag:NAME; an empty value removes a tag.\n\n"
+	  "Of a pool: high_water (percent in use from where undo points are dropped,\n"
+	  "90% by default) and reserve (percent that snapshots, clones and new volumes\n"
+	  "leave free, 5% by default); an empty value is the default.",
 	  NULL, "set p0/v undo_keep=5 tag:role=db", 0 },
 	{ "get", run_get, 1, 2, "OBJECT [KEY]", "print one property, or all that can be set", NULL,
 	  "get p0/v tag:role", 0 },

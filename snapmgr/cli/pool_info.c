@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "snapmgr/cli/pool_info.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -37,6 +38,8 @@ static const struct field {
 	FIELD("volumes", NUMBER, volumes),
 	FIELD("snapshots", NUMBER, snapshots),
 	FIELD("garbage", NUMBER, garbage),
+	FIELD("high_water", NUMBER, high_water),
+	FIELD("reserve", NUMBER, reserve),
 	FIELD("transaction_id", NUMBER, transaction_id),
 	FIELD("created_at", TIME, created_at_us),
 #undef FIELD
@@ -196,6 +199,9 @@ void pool_lines(FILE *to, const struct snapmgr_pool *p)
 	count_line(to, "block", p->block_bytes);
 	count_line(to, "volumes", p->volumes);
 	count_line(to, "snapshots", p->snapshots);
+	if (p->high_water != UINT64_MAX)
+		(void)fprintf(to, "high_water: %" PRIu64 "%%\nreserve: %" PRIu64 "%%\n",
+			      p->high_water, p->reserve);
 	count_line(to, "transaction_id", p->transaction_id);
 	for (size_t i = 0; i < p->n_members; i++)
 		member_line(to, &p->members[i]);
@@ -256,4 +262,36 @@ void pool_row(struct table *t, const struct snapmgr_pool *p)
 	count_cell(t, p->snapshots);
 	members_cell(t, p);
 	table_end_row(t, strcmp(p->state, "active") == 0 ? TABLE_NORMAL : TABLE_DIM);
+}
+
+static void limit(struct json *j, FILE *plain, const char *key, uint64_t percent, bool alone)
+{
+	if (j) {
+		json_key(j, key);
+		number_json(j, percent);
+	} else {
+		(void)fprintf(plain, "%s%s%" PRIu64 "%%\n", alone ? "" : key, alone ? "" : ": ",
+			      percent);
+	}
+}
+
+int pool_property(struct json *j, FILE *plain, const struct snapmgr_pool *p, const char *key,
+		  struct snapmgr_err *err)
+{
+	const bool high = !key || strcmp(key, "high_water") == 0;
+	const bool reserve = !key || strcmp(key, "reserve") == 0;
+
+	if (!high && !reserve)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "a pool has no property '%.40s': it has high_water and reserve",
+			       key);
+	if (p->high_water == UINT64_MAX)
+		return sm_fail(err, SNAPMGR_BAD_STATE, ENODEV,
+			       "pool '%s' is not active: 'snapmgr pool activate %s' brings it up",
+			       p->name, p->name);
+	if (high)
+		limit(j, plain, "high_water", p->high_water, key);
+	if (reserve)
+		limit(j, plain, "reserve", p->reserve, key);
+	return 0;
 }

@@ -16,4 +16,8 @@ void pool_lines(FILE *to, const struct snapmgr_pool *p);
 void pool_header(struct table *t);
 void pool_row(struct table *t, const struct snapmgr_pool *p);
 
+/* pool_property() - one that can be set, or (@key NULL) all; into @j, or as text where that is NULL */
+int pool_property(struct json *j, FILE *plain, const struct snapmgr_pool *p, const char *key,
+		  struct snapmgr_err *err);
+
 #endif

@@ -281,11 +281,43 @@ int sm_quota_check(struct sm_pool *pool, const struct sm_quota_change *changes, 
 int sm_quota_check_size(struct sm_pool *pool, const struct scat_volume *v, uint64_t size_bytes,
 			struct snapmgr_err *err);
 
-/* ---- space.c ---- */
+/* ---- space.c: free space against what is to stay free ---- */
 
-/* sm_space_for() - -ENOSPC / -EROFS where the pool cannot take a change that needs metadata. */
+/**
+ * sm_space_for() - may the pool take a change that needs metadata alone: a revert, an undo?
+ *
+ * Return: 0; -ENOSPC; -EROFS where the kernel takes no change.
+ */
 int sm_space_for(struct sm_pool *pool, const char *what, struct sm_space *ret,
 		 struct snapmgr_err *err);
+/**
+ * sm_space_for_more() - may it take a snapshot, clone or volume, which will want data in time?
+ * @source: an undo point that the caller works on, which must not go; NULL: none
+ *
+ * As sm_space_for(); but what is past the pool's high-water mark is relieved first, and the reserve
+ * is left alone. May commit what the caller has done so far.
+ */
+int sm_space_for_more(struct sm_pool *pool, const char *what, const struct scat_undo *source,
+		      struct snapmgr_err *err);
+/**
+ * sm_space_relieve() - drop garbage; past the high-water mark undo points too, the oldest first
+ *
+ * Each undo point that goes leaves a message; one that is mapped stays. Nothing where the kernel
+ * takes no change. Commits. Return: how many undo points went, or a negative errno.
+ */
+int sm_space_relieve(struct sm_pool *pool, struct snapmgr_err *err);
+
+/* ---- pool_property.c: what an admin sets on a pool ---- */
+
+struct sm_limits {
+	uint32_t high_water; /* percent in use, of data or metadata, from where undo points go */
+	uint32_t reserve;    /* percent that snapshots, clones and new volumes leave free */
+};
+int sm_limits_get(struct sm_pool *pool, struct sm_limits *ret, struct snapmgr_err *err);
+#define SM_LIMIT_LEAST 50u /* no pool less full than this has to look at its limits */
+/* sm_pool_property() - check one and write it, in the caller's transaction; "" is the default. */
+int sm_pool_property(struct sm_pool *pool, const char *key, const char *value,
+		     struct snapmgr_err *err);
 
 /* ---- copy_source.c ---- */
 

@@ -222,7 +222,6 @@ static void inherit(const struct sm_found *f, struct snapmgr_create_opts *o)
 static int find_source(struct snapmgr *sm, const char *from, const struct sm_spec *to,
 		       struct sm_found *f, struct snapmgr_err *err)
 {
-	struct sm_space space;
 	int r = sm_find(sm, from, SM_WANT_SNAPSHOT | SM_WANT_UNDO, true, f, err);
 
 	if (r == 0)
@@ -231,7 +230,9 @@ static int find_source(struct snapmgr *sm, const char *from, const struct sm_spe
 		r = sm_snapshot_ready(&f->pool, &f->snapshot, err);
 	if (r == 0)
 		r = name_free(&f->pool, to->volume, err);
-	return r == 0 ? sm_space_for(&f->pool, "clone", &space, err) : r;
+	if (r < 0)
+		return r;
+	return sm_space_for_more(&f->pool, "clone", f->has_undo ? &f->undo : NULL, err);
 }
 
 static int make_clone(struct snapmgr *sm, const char *from, const struct sm_spec *to,
@@ -265,7 +266,6 @@ static int make_new(struct snapmgr *sm, const struct sm_spec *spec,
 {
 	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
 	struct scat_volume v = { .c.size_bytes = o->size_bytes };
-	struct sm_space space;
 	int r = sm_pool_open(sm, spec->pool, true, &pool, err);
 
 	if (r == 0)
@@ -273,7 +273,7 @@ static int make_new(struct snapmgr *sm, const struct sm_spec *spec,
 	if (r == 0)
 		r = name_free(&pool, spec->volume, err);
 	if (r == 0)
-		r = sm_space_for(&pool, "new volume", &space, err);
+		r = sm_space_for_more(&pool, "new volume", NULL, err);
 	if (r < 0)
 		return r;
 	describe(&v, spec->volume, o, pool.b.driver);

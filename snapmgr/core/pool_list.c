@@ -44,6 +44,7 @@ static const char *mode_of(const struct sm_space *s)
 static void fill_active(const struct show *show, struct sm_pool *pool, struct snapmgr_pool *p)
 {
 	struct scat_counts counts;
+	struct sm_limits limits;
 	struct snapmgr_err err;
 	struct sm_space space;
 	int r = pool->b.driver->space(&pool->b, false, &space, &err);
@@ -57,10 +58,14 @@ static void fill_active(const struct show *show, struct sm_pool *pool, struct sn
 		p->transaction_id = space.transaction_id;
 		r = scat_counts(pool->cat, &counts, &err);
 	}
+	if (r == 0)
+		r = sm_limits_get(pool, &limits, &err);
 	if (r < 0) {
 		sm_warn(show->sm, "%s", err.message);
 		return;
 	}
+	p->high_water = limits.high_water;
+	p->reserve = limits.reserve;
 	p->volumes = counts.volumes;
 	p->snapshots = counts.snapshots;
 	p->garbage = counts.garbage;
@@ -96,6 +101,8 @@ static void fill(const struct sm_members *m, struct snapmgr_pool *p)
 		.volumes = UNKNOWN,
 		.snapshots = UNKNOWN,
 		.garbage = UNKNOWN,
+		.high_water = UNKNOWN,
+		.reserve = UNKNOWN,
 		.transaction_id = UNKNOWN,
 		.created_at_us = sb->created_at_us,
 		.n_members = sb->n_members,

@@ -7,6 +7,7 @@
 #include "snapmgr/core/core.h"
 
 #define UNDO_KEEP_MAX 64
+#define SM_WANT_ANY   (SM_WANT_POOL | SM_WANT_VOLUME | SM_WANT_SNAPSHOT)
 
 static int parse_bool(const char *key, const char *value, bool *ret, struct snapmgr_err *err)
 {
@@ -147,6 +148,8 @@ static int set_one(struct sm_found *f, const char *key, const char *value, struc
 	const bool guest = f->volume.guest;
 	int r;
 
+	if (!f->has_volume && !f->has_snapshot)
+		return sm_pool_property(&f->pool, key, value, err);
 	if (strncmp(key, "tag:", 4) == 0)
 		return set_tag(f, key + 4, value, err);
 	if (f->has_snapshot)
@@ -191,6 +194,13 @@ static int take_apart(const char *text, struct assignment *ret, struct snapmgr_e
 	return 0;
 }
 
+static int set_row(struct sm_found *f, struct snapmgr_err *err)
+{
+	if (f->has_snapshot)
+		return scat_snapshot_update(f->pool.cat, &f->snapshot, err);
+	return f->has_volume ? scat_volume_update(f->pool.cat, &f->volume, err) : 0;
+}
+
 static int write_all(struct sm_found *f, const struct assignment *all, size_t n,
 		     struct snapmgr_err *err)
 {
@@ -204,8 +214,7 @@ static int write_all(struct sm_found *f, const struct assignment *all, size_t n,
 	if (r == 0)
 		r = check_quota(f, before, err);
 	if (r == 0)
-		r = f->has_snapshot ? scat_snapshot_update(f->pool.cat, &f->snapshot, err) :
-				      scat_volume_update(f->pool.cat, &f->volume, err);
+		r = set_row(f, err);
 	if (r == 0)
 		r = scat_commit(f->pool.cat, true, err);
 	scat_rollback(f->pool.cat);
@@ -224,7 +233,7 @@ int snapmgr_set_many(struct snapmgr *sm, const char *spec, const char *const *as
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = take_apart(assignments[i], &all[i], err);
 	if (r == 0)
-		r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT, true, &f, err);
+		r = sm_find(sm, spec, SM_WANT_ANY, true, &f, err);
 	return r == 0 ? write_all(&f, all, n, err) : r;
 }
 
@@ -238,7 +247,7 @@ int snapmgr_set(struct snapmgr *sm, const char *spec, const char *key, const cha
 	if (r < 0)
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
 			       "no property has a name as long as '%.32s...'", key);
-	r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT, true, &f, err);
+	r = sm_find(sm, spec, SM_WANT_ANY, true, &f, err);
 	return r == 0 ? write_all(&f, &one, 1, err) : r;
 }
 

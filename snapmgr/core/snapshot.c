@@ -293,7 +293,6 @@ int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
 {
 	SM_OPTS(struct snapmgr_snapshot_opts, o, opts);
 	AUTO(work_release) struct work w = { .opts = &o, .pool.lock = SLOCK_NONE };
-	struct sm_space space;
 	int r = sm_params_check(o.params, o.n_params, err);
 
 	if (!n)
@@ -308,7 +307,7 @@ int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
 	if (r == 0)
 		r = check_quota(&w, err);
 	if (r == 0)
-		r = sm_space_for(&w.pool, "snapshot", &space, err);
+		r = sm_space_for_more(&w.pool, "snapshot", NULL, err);
 	if (r == 0)
 		r = run(&w, err);
 	sm_pool_unlock(&w.pool);

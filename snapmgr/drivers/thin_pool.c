@@ -90,7 +90,7 @@ static int pool_target(const struct sm_backend *b, uint64_t data_sectors, struct
 	if (r < 0)
 		return r;
 	table.data_sectors = data_sectors / b->chunk_sectors * b->chunk_sectors;
-	table.low_water_chunks = table.data_sectors / b->chunk_sectors / 20; /* an event at 95 % */
+	table.low_water_chunks = table.data_sectors / b->chunk_sectors / 10; /* an event at 90 % */
 	sdm_pool_target(&table, ret);
 	return 0;
 }
