@@ -38,6 +38,55 @@ void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v,
 	ret->size_bytes = u->size_bytes;
 }
 
+/* What it descends from by now; 0 where it is gone itself. */
+static int parent_now(struct sm_pool *pool, const struct snapmgr_object *o, int64_t *ret,
+		      struct snapmgr_err *err)
+{
+	struct scat_snapshot s;
+	struct scat_volume v;
+	struct sm_uuid uuid;
+	struct scat_undo u;
+	int r = -ENOENT;
+
+	(void)sm_uuid_parse(o->uuid, &uuid);
+	if (o->kind == SNAPMGR_VOLUME)
+		r = scat_volume_by_uuid(pool->cat, &uuid, &v, err);
+	else if (o->kind == SNAPMGR_SNAPSHOT)
+		r = scat_snapshot_by_uuid(pool->cat, &uuid, &s, err);
+	else
+		r = scat_undo_by_uuid(pool->cat, &uuid, &u, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	*ret = r < 0			   ? 0 :
+	       o->kind == SNAPMGR_VOLUME   ? v.c.parent :
+	       o->kind == SNAPMGR_SNAPSHOT ? s.c.parent :
+					     u.parent;
+	return 0;
+}
+
+/* Whoever tells of a change does so without the lock: the parent may be deleted by then. */
+static int find_parent(struct sm_pool *pool, int64_t parent, const struct snapmgr_object *o,
+		       struct scat_snapshot *ret, struct snapmgr_err *err)
+{
+	for (;;) {
+		int r = scat_snapshot_by_id(pool->cat, parent, ret, err);
+		int64_t now;
+
+		if (r != -ENOENT)
+			return r;
+		r = parent_now(pool, o, &now, err);
+		if (r < 0)
+			return r;
+		if (now == parent)
+			return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
+				       "pool '%s': a parent is missing in the catalogue",
+				       pool->row.name);
+		if (!now)
+			return -ENOENT;
+		parent = now;
+	}
+}
+
 static int fill_parent(struct sm_pool *pool, int64_t parent, struct snapmgr_object *o,
 		       struct snapmgr_err *err)
 {
@@ -49,13 +98,9 @@ static int fill_parent(struct sm_pool *pool, int64_t parent, struct snapmgr_obje
 	if (!parent)
 		return 0;
 	if (!known) {
-		r = scat_snapshot_by_id(pool->cat, parent, &s, err);
-		if (r == -ENOENT)
-			return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
-				       "pool '%s': a parent is missing in the catalogue",
-				       pool->row.name);
+		r = find_parent(pool, parent, o, &s, err);
 		if (r < 0)
-			return r;
+			return r == -ENOENT ? 0 : r;
 		sm_view_meet(pool->view, &s);
 		sm_known_fill(&found, &s);
 		known = &found;
