@@ -124,6 +124,12 @@ $(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/cr
 	$(B)/tests/guest/volume/% $(B)/tests/guest/storm/%,$(GUEST_C_TESTS)): \
 	$(B)/tests/guest/pool_lab.o
 
+# A model of a pool, and what records and replays its disks.
+MODEL = $(addprefix $(B)/tests/model/,model.o do.o look.o slot.o)
+REPLAY = $(MODEL) $(addprefix $(B)/tests/model/,rig.o wlog.o)
+$(B)/tests/guest/faults/replay_test $(B)/tests/torture/guest/replay: $(REPLAY)
+$(B)/tests/guest/faults/replay_test: private LDFLAGS += -Wl,--wrap=fdatasync
+
 # This one makes calls of the library fail.
 WRAPPED = scat_commit scat_open sdm_load sdm_resume
 $(B)/tests/guest/revert/fault_test: private LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
