@@ -111,26 +111,43 @@ struct snapmgr_tag {
 	char value[SNAPMGR_LABEL_MAX + 1];
 };
 
-enum snapmgr_kind { SNAPMGR_VOLUME, SNAPMGR_SNAPSHOT, SNAPMGR_UNDO };
+enum snapmgr_kind {
+	SNAPMGR_VOLUME,
+	SNAPMGR_SNAPSHOT,
+	SNAPMGR_UNDO,
+	SNAPMGR_GROUP,
+	SNAPMGR_GROUP_SNAPSHOT
+};
 
-/* A volume, snapshot or undo point. Empty strings and UINT64_MAX stand for "does not apply". */
+/* A volume of a group, "vol", or a snapshot of a group snapshot, "vol@snap". */
+struct snapmgr_part {
+	char name[2 * SNAPMGR_NAME_MAX + 2];
+	char uuid[SNAPMGR_UUID_TEXT];
+};
+
+/* A volume, snapshot, undo point or group. Empty strings and UINT64_MAX: "does not apply". */
 struct snapmgr_object {
 	enum snapmgr_kind kind;
 	char pool[SNAPMGR_NAME_MAX + 1];
 	char volume[SNAPMGR_NAME_MAX +
 		    1]; /* of a snapshot: its volume's name, "" where that is gone */
-	char name[SNAPMGR_NAME_MAX + 1]; /* "vol", "snap", or "undo", "undo~1" */
+	char group[SNAPMGR_NAME_MAX + 1]; /* of a volume: the group that it is in; of a group and
+					   * of a group snapshot: the group */
+	char name[SNAPMGR_NAME_MAX + 1];  /* "vol", "snap", or "undo", "undo~1" */
 	char uuid[SNAPMGR_UUID_TEXT];
 	char driver[16];
 	char state[24];
 	char parent[SNAPMGR_UUID_TEXT];		    /* snapshot that this descends from */
 	char parent_name[2 * SNAPMGR_NAME_MAX + 2]; /* the same as "vol@snap" */
-	char snapshot_of[SNAPMGR_UUID_TEXT];	    /* volume */
+	char snapshot_of[SNAPMGR_UUID_TEXT];	    /* volume; of a group snapshot: group */
+	char taken_with[SNAPMGR_UUID_TEXT];	    /* what snapshots of one instant share */
 	char project[SNAPMGR_LABEL_MAX + 1];
 	char label[SNAPMGR_LABEL_MAX + 1];
 	char description[SNAPMGR_DESC_MAX + 1];
-	const struct snapmgr_tag *tags; /* borrowed for the callback */
-	size_t n_tags;
+	const struct snapmgr_part *parts; /* borrowed for the callback; of groups */
+	const struct snapmgr_tag *tags;	  /* borrowed for the callback */
+	size_t n_tags, n_parts;
+	uint64_t parts_taken; /* of a group snapshot: how many parts it had when it was taken */
 	uint64_t size_bytes;
 	uint64_t used_bytes;	  /* mapped; UINT64_MAX where not known */
 	uint64_t exclusive_bytes; /* only where asked for; else UINT64_MAX */
@@ -286,7 +303,11 @@ struct snapmgr_snapshot_opts {
 	size_t n_params;
 	uint64_t *suspended_ns; /* out, may be NULL: how long the volumes' I/O was paused */
 };
-/** snapmgr_snapshot() - @n snapshots of different volumes of one pool, all at one instant. */
+/**
+ * snapmgr_snapshot() - @n snapshots of different volumes of one pool, all at one instant
+ *
+ * Or of all volumes of one group, "pool/group@snap"; then the group snapshot is visited first.
+ */
 int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
 		     const struct snapmgr_snapshot_opts *opts, snapmgr_object_fn *visit, void *data,
 		     struct snapmgr_err *err);
@@ -344,20 +365,48 @@ int snapmgr_clone(struct snapmgr *sm, const char *from, const char *to,
 
 struct snapmgr_list_opts {
 	size_t size;
-	bool space; /* fill exclusive_bytes: reads the metadata, O(mapped) */
-	bool undo;  /* undo points too */
+	bool space;	  /* fill exclusive_bytes: reads the metadata, O(mapped) */
+	bool undo;	  /* undo points too */
+	bool groups_only; /* no volumes and snapshots */
 };
 /**
  * snapmgr_list() - walk volumes and snapshots: each volume, then its snapshots, oldest first
- * @spec: NULL (every active pool), "pool" or "pool/vol"
+ * @spec: NULL (every active pool), "pool", "pool/vol" or "pool/group" (its volumes)
  *
- * Takes no lock and waits for nobody.
+ * The groups come behind all volumes, each with its group snapshots. Takes no lock and waits for
+ * nobody.
  */
 int snapmgr_list(struct snapmgr *sm, const char *spec, const struct snapmgr_list_opts *opts,
 		 snapmgr_object_fn *visit, void *data, struct snapmgr_err *err);
-/** snapmgr_show() - one volume, snapshot or undo point. */
+/** snapmgr_show() - one volume, snapshot, undo point, group or group snapshot. */
 int snapmgr_show(struct snapmgr *sm, const char *spec, snapmgr_object_fn *visit, void *data,
 		 struct snapmgr_err *err);
+
+/* ---- groups: volumes that are snapshotted and reverted together ---- */
+
+struct snapmgr_group_opts {
+	size_t size;
+	const char *project, *label, *description;
+	const struct snapmgr_tag *tags;
+	size_t n_tags;
+};
+/**
+ * snapmgr_group_create() - a group of @n volumes (names, "pool/vol", UUIDs) of one pool
+ * @spec: "pool/group"; volumes and groups share one name space
+ *
+ * A volume is in one group at most. Return: 0; -EEXIST (exists), -ENOENT (not_found), ...
+ */
+int snapmgr_group_create(struct snapmgr *sm, const char *spec, const char *const *volumes, size_t n,
+			 const struct snapmgr_group_opts *opts, snapmgr_object_fn *visit,
+			 void *data, struct snapmgr_err *err);
+/* snapmgr_group_add(), snapmgr_group_remove() - all @volumes or none; what they hold stays. */
+int snapmgr_group_add(struct snapmgr *sm, const char *spec, const char *const *volumes, size_t n,
+		      snapmgr_object_fn *visit, void *data, struct snapmgr_err *err);
+int snapmgr_group_remove(struct snapmgr *sm, const char *spec, const char *const *volumes, size_t n,
+			 snapmgr_object_fn *visit, void *data, struct snapmgr_err *err);
+/** snapmgr_group_delete() - forget the group; its volumes and all their snapshots stay. */
+int snapmgr_group_delete(struct snapmgr *sm, const char *spec, snapmgr_object_fn *visit, void *data,
+			 struct snapmgr_err *err);
 
 struct snapmgr_resize_opts {
 	size_t size;

@@ -89,8 +89,8 @@ extern const struct arg_opt cli_common_opts[];	    /* what every command takes *
 extern const struct cmd_verb *const cli_families[]; /* tables of verbs; NULL-terminated */
 extern const struct cmd_verb cmd_pool_verbs[], cmd_volume_verbs[], cmd_delete_verbs[],
 	cmd_snapshot_verbs[], cmd_revert_verbs[], cmd_undo_verbs[], cmd_list_verbs[],
-	cmd_tree_verbs[], cmd_property_verbs[], cmd_quota_verbs[], cmd_recover_verbs[],
-	cmd_message_verbs[], cmd_help_verbs[];
+	cmd_tree_verbs[], cmd_property_verbs[], cmd_quota_verbs[], cmd_group_verbs[],
+	cmd_recover_verbs[], cmd_message_verbs[], cmd_help_verbs[];
 
 /* ---- help.c ---- */
 
@@ -126,6 +126,11 @@ int create_opts_fill(struct snapmgr_create_opts *opts, const struct cmd_flags *f
 snapmgr_object_fn visit_new_volume;
 /* visit_object_json() - one object into cmd->json; data is the struct cmd */
 snapmgr_object_fn visit_object_json;
+
+/* ---- cmd_list.c ---- */
+
+/* cmd_list() - list, and group list */
+int cmd_list(struct cmd *cmd);
 
 /* ---- confirm.c ---- */
 

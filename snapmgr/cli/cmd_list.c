@@ -11,7 +11,7 @@
 
 struct listing {
 	struct cmd *cmd;
-	struct pack snapshots, undo; /* JSON has them behind all volumes */
+	struct pack snapshots, undo, groups, sets; /* JSON has them behind all volumes */
 	struct table table;
 	int64_t now_us;
 };
@@ -21,12 +21,18 @@ struct listing {
 static int visit_json(const struct snapmgr_object *o, void *data)
 {
 	struct listing *l = data;
+	struct pack *packs[] = {
+		[SNAPMGR_SNAPSHOT] = &l->snapshots,
+		[SNAPMGR_UNDO] = &l->undo,
+		[SNAPMGR_GROUP] = &l->groups,
+		[SNAPMGR_GROUP_SNAPSHOT] = &l->sets,
+	};
 	int r = 0;
 
 	if (o->kind == SNAPMGR_VOLUME)
 		object_json(&l->cmd->json, o, l->cmd->flags.space);
 	else
-		r = pack_add(o->kind == SNAPMGR_UNDO ? &l->undo : &l->snapshots, o);
+		r = pack_add(packs[o->kind], o);
 	if (r < 0)
 		return sm_nomem(&l->cmd->err);
 	return out_failed();
@@ -52,20 +58,29 @@ static int packed_array(struct listing *l, const char *key, const struct pack *p
 	return r == -ENOMEM ? sm_nomem(&l->cmd->err) : r;
 }
 
+static int group_arrays(struct listing *l)
+{
+	int r = packed_array(l, "groups", &l->groups);
+
+	return r == 0 ? packed_array(l, "group_snapshots", &l->sets) : r;
+}
+
 static int list_json(struct listing *l, const char *spec, const struct snapmgr_list_opts *opts)
 {
 	struct cmd *cmd = l->cmd;
 	int r;
 
 	json_object(&cmd->json);
-	json_key(&cmd->json, "volumes");
-	json_array(&cmd->json);
+	if (!opts->groups_only) {
+		json_key(&cmd->json, "volumes");
+		json_array(&cmd->json);
+	}
 	r = snapmgr_list(cmd->sm, spec, opts, visit_json, l, &cmd->err);
-	if (r == 0)
+	if (r == 0 && !opts->groups_only)
 		r = packed_array(l, "snapshots", &l->snapshots);
 	if (r == 0 && opts->undo)
 		r = packed_array(l, "undo_points", &l->undo);
-	return r;
+	return r == 0 ? group_arrays(l) : r;
 }
 
 /* ---- list for people ---- */
@@ -87,7 +102,7 @@ static void header(struct table *t, bool space)
 static void notes_cell(struct table *t, const struct snapmgr_object *o)
 {
 	char text[OBJECT_NOTES + SNAPMGR_NAME_MAX + 8], notes[OBJECT_NOTES];
-	bool orphan = o->kind != SNAPMGR_VOLUME && !*o->volume;
+	bool orphan = o->kind == SNAPMGR_SNAPSHOT && !*o->volume;
 
 	(void)object_notes(o, notes);
 	(void)snprintf(text, sizeof(text), "%s%s%s", notes, orphan && *notes ? "," : "",
@@ -121,9 +136,9 @@ static int visit_row(const struct snapmgr_object *o, void *data)
 	table_cell(t, o->state);
 	table_cell(t, short_parent(o));
 	notes_cell(t, o);
-	table_end_row(t, o->kind == SNAPMGR_VOLUME ? TABLE_BOLD :
-			 o->kind == SNAPMGR_UNDO   ? TABLE_DIM :
-						     TABLE_NORMAL);
+	table_end_row(t, o->kind == SNAPMGR_VOLUME || o->kind == SNAPMGR_GROUP ? TABLE_BOLD :
+			 o->kind == SNAPMGR_UNDO			       ? TABLE_DIM :
+										 TABLE_NORMAL);
 	return 0;
 }
 
@@ -140,11 +155,12 @@ static int list_table(struct listing *l, const char *spec, const struct snapmgr_
 	if (l->table.rows > 1 || l->table.failed)
 		r = table_write(&l->table, stdout, text_colour(stdout));
 	else if (isatty(STDERR_FILENO) && !cmd->flags.quiet)
-		(void)fputs("no volumes\n", stderr);
+		(void)fputs(opts->groups_only ? "no groups\n" : "no volumes\n", stderr);
 	return r < 0 ? sm_nomem(&cmd->err) : 0;
 }
 
-static int run_list(struct cmd *cmd)
+/* group list: the same, of groups alone. */
+int cmd_list(struct cmd *cmd)
 {
 	struct snapmgr_list_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_list_opts);
 	struct listing l = { .cmd = cmd };
@@ -153,9 +169,12 @@ static int run_list(struct cmd *cmd)
 
 	opts.space = cmd->flags.space;
 	opts.undo = cmd->flags.undo;
+	opts.groups_only = strcmp(cmd->verb->name, "group list") == 0;
 	r = cmd->flags.json ? list_json(&l, spec, &opts) : list_table(&l, spec, &opts);
 	pack_release(&l.snapshots);
 	pack_release(&l.undo);
+	pack_release(&l.groups);
+	pack_release(&l.sets);
 	table_release(&l.table);
 	return r;
 }
@@ -290,10 +309,11 @@ static const struct arg_opt list_opts[] = {
 };
 
 const struct cmd_verb cmd_list_verbs[] = {
-	{ "list", run_list, 0, 1, "[POOL[/VOL]]", "list volumes, each with its snapshots",
-	  list_opts, "list p0\nlist p0/v --json", 0 },
-	{ "show", run_show, 1, 1, "OBJECT", "show one volume, snapshot, undo point or pool", NULL,
-	  "show p0/v@latest", 0 },
+	{ "list", cmd_list, 0, 1, "[POOL[/VOL|/GROUP]]",
+	  "list volumes, each with its snapshots, and groups", list_opts,
+	  "list p0\nlist p0/v --json", 0 },
+	{ "show", run_show, 1, 1, "OBJECT", "show one volume, snapshot, undo point, group or pool",
+	  NULL, "show p0/v@latest", 0 },
 	{ "capabilities", run_capabilities, 0, 1, "[POOL]",
 	  "say what the drivers, or one pool, can do", NULL, "capabilities p0", 0 },
 	{ .name = NULL },

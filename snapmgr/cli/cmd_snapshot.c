@@ -5,14 +5,31 @@
 #include "snapmgr/cli/cli.h"
 #include "snapmgr/cli/object.h"
 
+struct taking {
+	struct cmd *cmd;
+	size_t n;
+};
+
+/* A group's snapshot comes first, and then the snapshots that it is made of. */
 static int visit_taken(const struct snapmgr_object *o, void *data)
 {
-	struct cmd *cmd = data;
+	struct taking *t = data;
+	struct cmd *cmd = t->cmd;
 	char name[OBJECT_NAME];
 
 	say(cmd, "took %s", object_name(o, name));
-	if (cmd->flags.json)
+	if (cmd->flags.json && o->kind == SNAPMGR_GROUP_SNAPSHOT) {
+		json_key(&cmd->json, "group_snapshot");
 		object_json(&cmd->json, o, false);
+	}
+	t->n += o->kind == SNAPMGR_SNAPSHOT;
+	if (!cmd->flags.json || o->kind != SNAPMGR_SNAPSHOT)
+		return 0;
+	if (t->n == 1) {
+		json_key(&cmd->json, "snapshots");
+		json_array(&cmd->json);
+	}
+	object_json(&cmd->json, o, false);
 	return 0;
 }
 
@@ -21,6 +38,7 @@ static int run_snapshot(struct cmd *cmd)
 	const struct cmd_flags *f = &cmd->flags;
 	struct snapmgr_snapshot_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_snapshot_opts);
 	AUTO(free) struct snapmgr_tag *tags = NULL;
+	struct taking taking = { .cmd = cmd };
 	uint64_t suspended_ns = 0;
 	int r = tags_from_list(&f->tags, &tags, &cmd->err);
 
@@ -33,14 +51,16 @@ static int run_snapshot(struct cmd *cmd)
 	opts.params = f->params.items;
 	opts.n_params = f->params.n;
 	opts.suspended_ns = &suspended_ns;
-	if (f->json) {
+	if (f->json)
 		json_object(&cmd->json);
-		json_key(&cmd->json, "snapshots");
-		json_array(&cmd->json);
-	}
-	r = snapmgr_snapshot(cmd->sm, cmd->args, cmd->n_args, &opts, visit_taken, cmd, &cmd->err);
-	if (r < 0 || !f->json)
+	r = snapmgr_snapshot(cmd->sm, cmd->args, cmd->n_args, &opts, visit_taken, &taking,
+			     &cmd->err);
+	if (r < 0)
 		return r;
+	if (taking.n > 1)
+		say(cmd, "at one instant; suspended for %.2f ms", (double)suspended_ns / 1e6);
+	if (!f->json)
+		return 0;
 	json_end_to(&cmd->json, 1);
 	json_key(&cmd->json, "suspended_ms");
 	json_ms(&cmd->json, suspended_ns / 1000);
@@ -85,9 +105,9 @@ static const struct arg_opt snapshot_opts[] = {
 static const struct arg_opt clone_opts[] = { CLI_NEW_VOLUME, CLI_PROGRESS, CLI_END };
 
 const struct cmd_verb cmd_snapshot_verbs[] = {
-	{ "snapshot", run_snapshot, 1, CMD_ANY, "POOL/VOL@SNAP...",
-	  "take snapshots of volumes of one pool, all at one instant", snapshot_opts,
-	  "snapshot p0/data@s1 p0/log@s1", 0 },
+	{ "snapshot", run_snapshot, 1, CMD_ANY, "POOL/VOL@SNAP... | POOL/GROUP@SNAP",
+	  "take snapshots of volumes of one pool, or of a group, all at one instant", snapshot_opts,
+	  "snapshot p0/data@s1 p0/log@s1\nsnapshot p0/vm1@s1", 0 },
 	{ "hold", run_hold, 1, 1, "POOL/VOL@SNAP", "keep a snapshot from being deleted", NULL,
 	  "hold p0/v@s1", 0 },
 	{ "release", run_release, 1, 1, "POOL/VOL@SNAP", "let a held snapshot be deleted", NULL,

@@ -61,6 +61,11 @@ static void begin(struct forest *f, const struct snapmgr_object *o)
 			       o->parent_name);
 	else
 		(void)object_name(o, text);
+	if (o->kind == SNAPMGR_VOLUME && *o->group) {
+		size_t end = strlen(text);
+
+		(void)snprintf(text + end, sizeof(text) - end, " (in %s)", o->group);
+	}
 	if (f->table.rows) {
 		table_cell(&f->table, "");
 		table_end_row(&f->table, TABLE_NORMAL);
@@ -74,6 +79,8 @@ static int visit(const struct snapmgr_object *o, void *data)
 	const char *volume = o->kind == SNAPMGR_VOLUME ? o->name : o->volume;
 	bool first = !f->table.rows;
 
+	if (o->kind == SNAPMGR_GROUP || o->kind == SNAPMGR_GROUP_SNAPSHOT)
+		return 0; /* a volume's line says which group it is in */
 	if (first || strcmp(f->pool, o->pool) != 0 || strcmp(f->volume, volume) != 0) {
 		int r = draw(f);
 

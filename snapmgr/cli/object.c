@@ -8,15 +8,18 @@
 #include "snapmgr/cli/args.h"
 #include "snapmgr/cli/text.h"
 
-enum type { TEXT, BYTES, NUMBER, NUMBER32, TIME, BOOL, TAGS };
+enum type { TEXT, BYTES, NUMBER, NUMBER32, TIME, BOOL, TAGS, PARTS };
 
 #define VOLUME	 (1u << SNAPMGR_VOLUME)
 #define SNAPSHOT (1u << SNAPMGR_SNAPSHOT)
 #define UNDO	 (1u << SNAPMGR_UNDO)
+#define GROUP	 (1u << SNAPMGR_GROUP)
+#define SET	 (1u << SNAPMGR_GROUP_SNAPSHOT)
 #define ALL	 (VOLUME | SNAPSHOT | UNDO)
-#define MAPPED	 8u  /* applies while it is active */
-#define ON_ASK	 16u /* in JSON only where it was asked for */
-#define JSON	 32u /* said to programs, not to people */
+#define GROUPS	 (GROUP | SET)
+#define MAPPED	 256u  /* applies while it is active */
+#define ON_ASK	 512u  /* in JSON only where it was asked for */
+#define JSON	 1024u /* said to programs, not to people */
 
 struct field {
 	const char *name;
@@ -29,46 +32,60 @@ struct field {
 #define AT(field) offsetof(struct snapmgr_object, field)
 
 static const struct field fields[] = {
-	{ "name", TEXT, AT(name), ALL | JSON, 0 },
-	{ "uuid", TEXT, AT(uuid), ALL, 0 },
-	{ "pool", TEXT, AT(pool), ALL | JSON, 0 },
+	{ "name", TEXT, AT(name), ALL | GROUPS | JSON, 0 },
+	{ "uuid", TEXT, AT(uuid), ALL | GROUPS, 0 },
+	{ "pool", TEXT, AT(pool), ALL | GROUPS | JSON, 0 },
 	{ "volume", TEXT, AT(volume), SNAPSHOT | UNDO | JSON, 0 },
-	{ "driver", TEXT, AT(driver), ALL, 0 },
-	{ "size", BYTES, AT(size_bytes), ALL, 0 },
-	{ "used", BYTES, AT(used_bytes), ALL, 0 },
+	{ "group", TEXT, AT(group), VOLUME | SET, 0 },
+	{ "members", PARTS, AT(parts), GROUPS, 0 },
+	{ "members_taken", NUMBER, AT(parts_taken), SET, 0 },
+	{ "driver", TEXT, AT(driver), ALL | GROUPS, 0 },
+	{ "size", BYTES, AT(size_bytes), ALL | GROUPS, 0 },
+	{ "used", BYTES, AT(used_bytes), ALL | SET, 0 },
 	{ "exclusive", BYTES, AT(exclusive_bytes), ALL | ON_ASK, 0 },
-	{ "state", TEXT, AT(state), ALL, 0 },
-	{ "created_at", TIME, AT(created_at_us), ALL, 0 },
+	{ "state", TEXT, AT(state), ALL | GROUPS, 0 },
+	{ "created_at", TIME, AT(created_at_us), ALL | GROUPS, 0 },
 	{ "sequence", NUMBER, AT(sequence), ALL, 0 },
 	{ "parent", TEXT, AT(parent), ALL, 0 },
 	{ "parent_name", TEXT, AT(parent_name), ALL, 0 },
-	{ "snapshot_of", TEXT, AT(snapshot_of), SNAPSHOT | UNDO, 0 },
-	{ "latest", BOOL, AT(latest), SNAPSHOT, 0 },
-	{ "hold", BOOL, AT(hold), SNAPSHOT, 0 },
+	{ "snapshot_of", TEXT, AT(snapshot_of), SNAPSHOT | UNDO | SET, 0 },
+	{ "taken_with", TEXT, AT(taken_with), SNAPSHOT, 0 },
+	{ "latest", BOOL, AT(latest), SNAPSHOT | SET, 0 },
+	{ "hold", BOOL, AT(hold), SNAPSHOT | SET, 0 },
 	{ "active", BOOL, AT(active), ALL, 0 },
 	{ "device", TEXT, AT(device), ALL, 0 },
 	{ "dm_name", TEXT, AT(dm_name), ALL, 0 },
 	{ "major", NUMBER32, AT(major), ALL | MAPPED, 0 },
 	{ "minor", NUMBER32, AT(minor), ALL | MAPPED, 0 },
-	{ "project", TEXT, AT(project), VOLUME | SNAPSHOT, VOLUME | SNAPSHOT },
-	{ "label", TEXT, AT(label), ALL, VOLUME | SNAPSHOT },
-	{ "description", TEXT, AT(description), ALL, VOLUME | SNAPSHOT },
+	{ "project", TEXT, AT(project), VOLUME | SNAPSHOT | GROUPS, VOLUME | SNAPSHOT | GROUP },
+	{ "label", TEXT, AT(label), ALL | GROUPS, VOLUME | SNAPSHOT | GROUP },
+	{ "description", TEXT, AT(description), ALL | GROUPS, VOLUME | SNAPSHOT | GROUP },
 	{ "autostart", BOOL, AT(autostart), VOLUME, VOLUME },
 	{ "guest", BOOL, AT(guest), VOLUME, VOLUME },
 	{ "undo_keep", NUMBER32, AT(undo_keep), VOLUME, VOLUME },
 	{ "revert_to_snapshot_support", BOOL, AT(revert_support), VOLUME | SNAPSHOT, VOLUME },
-	{ "tags", TAGS, AT(tags), ALL, 0 },
+	{ "tags", TAGS, AT(tags), ALL | GROUPS, 0 },
 };
 
 static const char *kind_name(enum snapmgr_kind kind)
 {
-	return kind == SNAPMGR_VOLUME ? "volume" : kind == SNAPMGR_SNAPSHOT ? "snapshot" : "undo";
+	static const char *const names[] = {
+		[SNAPMGR_VOLUME] = "volume",
+		[SNAPMGR_SNAPSHOT] = "snapshot",
+		[SNAPMGR_UNDO] = "undo",
+		[SNAPMGR_GROUP] = "group",
+		[SNAPMGR_GROUP_SNAPSHOT] = "group_snapshot",
+	};
+
+	return (size_t)kind < SM_ARRAY(names) ? names[kind] : "unknown";
 }
 
 const char *object_name(const struct snapmgr_object *o, char to[OBJECT_NAME])
 {
-	if (o->kind == SNAPMGR_VOLUME)
+	if (o->kind == SNAPMGR_VOLUME || o->kind == SNAPMGR_GROUP)
 		(void)snprintf(to, OBJECT_NAME, "%s/%s", o->pool, o->name);
+	else if (o->kind == SNAPMGR_GROUP_SNAPSHOT)
+		(void)snprintf(to, OBJECT_NAME, "%s/%s@%s", o->pool, o->group, o->name);
 	else if (*o->volume)
 		(void)snprintf(to, OBJECT_NAME, "%s/%s@%s", o->pool, o->volume, o->name);
 	else
@@ -76,22 +93,36 @@ const char *object_name(const struct snapmgr_object *o, char to[OBJECT_NAME])
 	return to;
 }
 
+/* What belongs to a group says so. */
+static void group_note(const struct snapmgr_object *o, char *to, size_t size)
+{
+	to[0] = '\0';
+	if (o->kind == SNAPMGR_GROUP)
+		(void)snprintf(to, size, "group of %zu", o->n_parts);
+	else if (o->kind == SNAPMGR_GROUP_SNAPSHOT)
+		(void)snprintf(to, size, "%zu of %" PRIu64, o->n_parts, o->parts_taken);
+	else if (o->kind == SNAPMGR_VOLUME && *o->group)
+		(void)snprintf(to, size, "in %s", o->group);
+}
+
 const char *object_notes(const struct snapmgr_object *o, char to[OBJECT_NOTES])
 {
+	const bool taken = o->kind == SNAPMGR_SNAPSHOT || o->kind == SNAPMGR_GROUP_SNAPSHOT;
+	char group[SNAPMGR_NAME_MAX + 8];
 	const struct {
 		bool is;
 		const char *word;
 	} notes[] = {
-		{ o->active, "active" },
-		{ o->kind == SNAPMGR_SNAPSHOT && o->latest, "latest" },
-		{ o->hold, "held" },
-		{ o->guest, "guest" },
+		{ o->active, "active" }, { taken && o->latest, "latest" },
+		{ o->hold, "held" },	 { o->guest, "guest" },
+		{ true, group },
 	};
 	size_t len = 0;
 
+	group_note(o, group, sizeof(group));
 	to[0] = '\0';
 	for (size_t i = 0; i < SM_ARRAY(notes); i++)
-		if (notes[i].is)
+		if (notes[i].is && *notes[i].word)
 			len += (size_t)snprintf(to + len, OBJECT_NOTES - len, "%s%s",
 						len ? "," : "", notes[i].word);
 	return to;
@@ -125,7 +156,8 @@ static bool applies(const struct field *f, const struct snapmgr_object *o)
 		return false;
 	if (f->type == TEXT)
 		return *text_of(f, o);
-	return f->type == TAGS || f->type == BOOL || number_of(f, o) != UINT64_MAX;
+	return f->type == TAGS || f->type == PARTS || f->type == BOOL ||
+	       number_of(f, o) != UINT64_MAX;
 }
 
 static void tags_json(struct json *j, const struct snapmgr_object *o)
@@ -134,6 +166,20 @@ static void tags_json(struct json *j, const struct snapmgr_object *o)
 	for (size_t i = 0; o->tags && i < o->n_tags; i++) {
 		json_key(j, o->tags[i].key);
 		json_text(j, o->tags[i].value);
+	}
+	json_end(j);
+}
+
+static void parts_json(struct json *j, const struct snapmgr_object *o)
+{
+	json_array(j);
+	for (size_t i = 0; o->parts && i < o->n_parts; i++) {
+		json_object(j);
+		json_key(j, "name");
+		json_text(j, o->parts[i].name);
+		json_key(j, "uuid");
+		json_text(j, o->parts[i].uuid);
+		json_end(j);
 	}
 	json_end(j);
 }
@@ -156,6 +202,9 @@ static void value_json(struct json *j, const struct field *f, const struct snapm
 		break;
 	case TAGS:
 		tags_json(j, o);
+		break;
+	case PARTS:
+		parts_json(j, o);
 		break;
 	case BYTES:
 	case NUMBER:
@@ -207,6 +256,10 @@ static void value_plain(FILE *to, const struct field *f, const struct snapmgr_ob
 	case NUMBER32:
 		(void)fprintf(to, "%" PRIu64, number_of(f, o));
 		break;
+	case PARTS:
+		for (size_t i = 0; o->parts && i < o->n_parts; i++)
+			(void)fprintf(to, "%s%s", i ? " " : "", o->parts[i].name);
+		break;
 	case TAGS:
 		break;
 	}
@@ -235,7 +288,7 @@ void object_lines(FILE *to, const struct snapmgr_object *o)
 	char name[OBJECT_NAME];
 
 	(void)fprintf(to, "%s: %s\n", kind_name(o->kind), object_name(o, name));
-	if (o->kind != SNAPMGR_VOLUME && !*o->volume)
+	if ((o->kind == SNAPMGR_SNAPSHOT || o->kind == SNAPMGR_UNDO) && !*o->volume)
 		(void)fprintf(to, "name: %s\n", o->name);
 	for (const struct field *f = fields; f < fields + SM_ARRAY(fields); f++)
 		if (f->type != TAGS && !(f->traits & JSON) && applies(f, o))

@@ -16,7 +16,7 @@
 const char *object_name(const struct snapmgr_object *o, char to[OBJECT_NAME]);
 
 /* object_notes() - "active,latest,held": what is remarkable about it, in few words */
-#define OBJECT_NOTES 64
+#define OBJECT_NOTES 128
 const char *object_notes(const struct snapmgr_object *o, char to[OBJECT_NOTES]);
 
 /* @space: with exclusive bytes */

@@ -23,7 +23,7 @@ static const struct {
 	MEMBER(pool),	     MEMBER(volume),  MEMBER(name),   MEMBER(uuid),
 	MEMBER(driver),	     MEMBER(state),   MEMBER(parent), MEMBER(parent_name),
 	MEMBER(snapshot_of), MEMBER(project), MEMBER(label),  MEMBER(description),
-	MEMBER(dm_name),     MEMBER(device),
+	MEMBER(dm_name),     MEMBER(device),  MEMBER(group),  MEMBER(taken_with),
 #undef MEMBER
 };
 
@@ -39,6 +39,8 @@ static size_t packed_bytes(const struct snapmgr_object *o)
 		bytes += strlen((const char *)o + texts[i].at) + 1;
 	for (size_t i = 0; o->tags && i < o->n_tags; i++)
 		bytes += strlen(o->tags[i].key) + strlen(o->tags[i].value) + 2;
+	for (size_t i = 0; o->parts && i < o->n_parts; i++)
+		bytes += strlen(o->parts[i].name) + strlen(o->parts[i].uuid) + 2;
 	return bytes;
 }
 
@@ -86,6 +88,10 @@ int pack_add(struct pack *p, const struct snapmgr_object *o)
 		to = put(to, o->tags[i].key, strlen(o->tags[i].key) + 1);
 		to = put(to, o->tags[i].value, strlen(o->tags[i].value) + 1);
 	}
+	for (size_t i = 0; o->parts && i < o->n_parts; i++) {
+		to = put(to, o->parts[i].name, strlen(o->parts[i].name) + 1);
+		to = put(to, o->parts[i].uuid, strlen(o->parts[i].uuid) + 1);
+	}
 	p->n++;
 	return 0;
 }
@@ -101,37 +107,56 @@ static const char *take_text(char *to, const char *from)
 	return take(to, from, strlen(from) + 1);
 }
 
-static const char *unpack(const char *from, struct snapmgr_object *o, struct snapmgr_tag **tags)
+/* What an object borrows, of the one unpacked last. */
+struct borrowed {
+	struct snapmgr_tag *tags;
+	struct snapmgr_part *parts;
+};
+
+static const char *unpack_tags(const char *from, struct snapmgr_object *o, struct borrowed *b)
+{
+	free(b->tags);
+	o->tags = b->tags = calloc(o->n_tags, sizeof(*b->tags));
+	for (size_t i = 0; b->tags && i < o->n_tags; i++) {
+		from = take_text(b->tags[i].key, from);
+		from = take_text(b->tags[i].value, from);
+	}
+	return b->tags ? from : NULL;
+}
+
+static const char *unpack_parts(const char *from, struct snapmgr_object *o, struct borrowed *b)
+{
+	free(b->parts);
+	o->parts = b->parts = calloc(o->n_parts, sizeof(*b->parts));
+	for (size_t i = 0; b->parts && i < o->n_parts; i++) {
+		from = take_text(b->parts[i].name, from);
+		from = take_text(b->parts[i].uuid, from);
+	}
+	return b->parts ? from : NULL;
+}
+
+static const char *unpack(const char *from, struct snapmgr_object *o, struct borrowed *b)
 {
 	from = take(&o->kind, from, sizeof(o->kind));
 	from = take((char *)o + NUMBERS_AT, from, NUMBERS_END - NUMBERS_AT);
 	for (size_t i = 0; i < SM_ARRAY(texts); i++)
 		from = take_text((char *)o + texts[i].at, from);
 	o->tags = NULL;
-	if (!o->n_tags)
-		return from;
-	free(*tags);
-	*tags = calloc(o->n_tags, sizeof(**tags));
-	if (!*tags)
-		return NULL;
-	for (size_t i = 0; i < o->n_tags; i++) {
-		from = take_text((*tags)[i].key, from);
-		from = take_text((*tags)[i].value, from);
-	}
-	o->tags = *tags;
-	return from;
+	o->parts = NULL;
+	if (o->n_tags)
+		from = unpack_tags(from, o, b);
+	return from && o->n_parts ? unpack_parts(from, o, b) : from;
 }
 
-int pack_each(const struct pack *p, snapmgr_object_fn *visit, void *data)
+static int each(const struct pack *p, snapmgr_object_fn *visit, void *data, struct borrowed *b)
 {
-	AUTO(free) struct snapmgr_tag *tags = NULL;
 	struct snapmgr_object o;
 
-	for (const struct pack_block *b = p->first; b; b = b->next)
-		for (const char *at = b->bytes; at < b->bytes + b->len;) {
+	for (const struct pack_block *block = p->first; block; block = block->next)
+		for (const char *at = block->bytes; at < block->bytes + block->len;) {
 			int r;
 
-			at = unpack(at, &o, &tags);
+			at = unpack(at, &o, b);
 			if (!at)
 				return -ENOMEM;
 			r = visit(&o, data);
@@ -139,6 +164,16 @@ int pack_each(const struct pack *p, snapmgr_object_fn *visit, void *data)
 				return r;
 		}
 	return 0;
+}
+
+int pack_each(const struct pack *p, snapmgr_object_fn *visit, void *data)
+{
+	struct borrowed borrowed = { 0 };
+	int r = each(p, visit, data, &borrowed);
+
+	free(borrowed.tags);
+	free(borrowed.parts);
+	return r;
 }
 
 void pack_release(struct pack *p)

@@ -146,16 +146,20 @@ int sm_device_vet(const char *path, bool force, struct shost_device *ret, struct
 
 struct sm_found {
 	struct sm_pool pool;
-	bool has_volume, has_snapshot, has_undo;
+	bool has_volume, has_snapshot, has_undo, has_group, has_set;
 	struct scat_volume volume; /* also that of the snapshot or undo point, where it has one */
 	struct scat_snapshot snapshot;
 	struct scat_undo undo;
-	uint32_t undo_back; /* 0: the newest */
+	struct scat_group group; /* also that of the set */
+	struct scat_set set;	 /* a group's snapshot */
+	uint32_t undo_back;	 /* 0: the newest */
 };
 #define SM_WANT_POOL	 1u
 #define SM_WANT_VOLUME	 2u
 #define SM_WANT_SNAPSHOT 4u
 #define SM_WANT_UNDO	 8u
+#define SM_WANT_GROUP	 16u
+#define SM_WANT_SET	 32u
 /**
  * sm_find() - open the pool that @spec names and look the object up, under the lock if @writable
  * @want: what kinds the caller takes; another kind is a usage error that says what is wanted
@@ -183,12 +187,44 @@ int sm_visit_volume(struct sm_pool *pool, const struct scat_volume *v, snapmgr_o
 		    void *data, struct snapmgr_err *err);
 int sm_visit_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, snapmgr_object_fn *visit,
 		      void *data, struct snapmgr_err *err);
+/* group_object.c: groups, and their snapshots */
+int sm_visit_group(struct sm_pool *pool, const struct scat_group *g, snapmgr_object_fn *visit,
+		   void *data, struct snapmgr_err *err);
+int sm_visit_set(struct sm_pool *pool, const struct scat_group *g, const struct scat_set *s,
+		 snapmgr_object_fn *visit, void *data, struct snapmgr_err *err);
 /* Kernel devices of rows. */
 void sm_volume_device(const struct sm_pool *pool, const struct scat_volume *v, struct sm_vdev *ret);
 void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *s,
 			struct sm_vdev *ret);
 void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v,
 		    const struct scat_undo *u, uint32_t back, struct sm_vdev *ret);
+
+/* ---- group.c: what is in groups ---- */
+
+#define SM_GROUP_MAX 240 /* so many can be suspended at once */
+
+struct sm_volumes { /* owned */
+	struct scat_volume *v;
+	size_t n;
+};
+struct sm_snapshots { /* owned */
+	struct scat_snapshot *v;
+	size_t n;
+};
+/* sm_group_volumes() - all that are in a group, by name; -ENOENT (bad_state) where none is. */
+int sm_group_volumes(struct sm_pool *pool, const struct scat_group *g, struct sm_volumes *ret,
+		     struct snapmgr_err *err);
+/* sm_set_snapshots() - all of a group's snapshot; two of one volume are damage. */
+int sm_set_snapshots(struct sm_pool *pool, const struct scat_set *s, struct sm_snapshots *ret,
+		     struct snapmgr_err *err);
+static inline void auto_sm_volumes_free(struct sm_volumes *all)
+{
+	free(all->v);
+}
+static inline void auto_sm_snapshots_free(struct sm_snapshots *all)
+{
+	free(all->v);
+}
 
 /* ---- view.c: what a walk over many objects remembers ---- */
 

@@ -10,24 +10,35 @@ void sm_found_close(struct sm_found *f)
 	sm_pool_close(&f->pool);
 }
 
-static int no_volume(const struct sm_found *f, const char *name, struct snapmgr_err *err)
+static int no_volume(const struct sm_found *f, const char *name, unsigned int want,
+		     struct snapmgr_err *err)
 {
+	const bool volume = want & (SM_WANT_VOLUME | SM_WANT_SNAPSHOT | SM_WANT_UNDO);
+	const bool group = want & (SM_WANT_GROUP | SM_WANT_SET);
+
 	return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
-		       "pool '%s' has no volume '%s' ('snapmgr list %s' shows those there are)",
-		       f->pool.row.name, name, f->pool.row.name);
+		       "pool '%s' has no %s%s%s '%s' ('snapmgr list %s' shows those there are)",
+		       f->pool.row.name, volume ? "volume" : "", volume && group ? " or " : "",
+		       group ? "group" : "", name, f->pool.row.name);
 }
 
-static int find_volume(struct sm_found *f, const char *name, struct snapmgr_err *err)
+/* A volume, or a group: no two of them have one name. */
+static int find_volume(struct sm_found *f, const char *name, unsigned int want,
+		       struct snapmgr_err *err)
 {
+	struct scat *cat = f->pool.cat;
 	struct sm_uuid uuid;
-	int r = sm_uuid_parse(name, &uuid) ?
-			scat_volume_by_uuid(f->pool.cat, &uuid, &f->volume, err) :
-			scat_volume_by_name(f->pool.cat, name, &f->volume, err);
+	bool by_uuid = sm_uuid_parse(name, &uuid);
+	int r = by_uuid ? scat_volume_by_uuid(cat, &uuid, &f->volume, err) :
+			  scat_volume_by_name(cat, name, &f->volume, err);
 
-	if (r == -ENOENT)
-		return no_volume(f, name, err);
 	f->has_volume = r == 0;
-	return r;
+	if (r != -ENOENT)
+		return r;
+	r = by_uuid ? scat_group_by_uuid(cat, &uuid, &f->group, err) :
+		      scat_group_by_name(cat, name, &f->group, err);
+	f->has_group = r == 0;
+	return r == -ENOENT ? no_volume(f, name, want, err) : r;
 }
 
 static int no_snapshot(const struct sm_found *f, const char *name, struct snapmgr_err *err)
@@ -67,6 +78,21 @@ static int count_newer(const struct scat_undo *undo, void *data)
 	return 0;
 }
 
+static int find_group_uuid(struct sm_found *f, const struct sm_uuid *uuid, struct snapmgr_err *err)
+{
+	int r = scat_group_by_uuid(f->pool.cat, uuid, &f->group, err);
+
+	f->has_group = r == 0;
+	if (r != -ENOENT)
+		return r;
+	r = scat_set_by_uuid(f->pool.cat, uuid, &f->set, err);
+	f->has_set = r == 0;
+	if (r == 0)
+		r = scat_group_by_id(f->pool.cat, f->set.group, &f->group, err);
+	f->has_group = r == 0;
+	return r;
+}
+
 /* Whatever has this UUID in the opened pool; -ENOENT leaves err alone. */
 static int find_uuid(struct sm_found *f, const struct sm_uuid *uuid, struct snapmgr_err *err)
 {
@@ -93,10 +119,39 @@ static int find_uuid(struct sm_found *f, const struct sm_uuid *uuid, struct snap
 		f->undo_back = rank.n;
 		r = r > 0 ? 0 : r;
 	}
+	if (r == -ENOENT)
+		return find_group_uuid(f, uuid, err);
 	if (r < 0 || !volume)
 		return r;
 	r = scat_volume_by_id(cat, volume, &f->volume, err);
 	f->has_volume = r == 0;
+	return r;
+}
+
+static int find_set(struct sm_found *f, const char *name, struct snapmgr_err *err)
+{
+	struct sm_uuid uuid;
+	uint32_t back;
+	int r;
+
+	if (sm_selector_parse(name, "undo", &back))
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "'%s/%s' is a group: its volumes have undo points, each its own",
+			       f->pool.row.name, f->group.name);
+	if (sm_selector_parse(name, "latest", &back))
+		r = scat_set_latest(f->pool.cat, f->group.id, back, &f->set, err);
+	else if (sm_uuid_parse(name, &uuid))
+		r = scat_set_by_uuid(f->pool.cat, &uuid, &f->set, err);
+	else
+		r = scat_set_by_name(f->pool.cat, f->group.id, name, &f->set, err);
+	if (r == 0 && f->set.group != f->group.id)
+		r = -ENOENT;
+	if (r == -ENOENT)
+		return sm_fail(
+			err, SNAPMGR_NOT_FOUND, ENOENT,
+			"group '%s/%s' has no snapshot '%s' ('snapmgr show %s/%s' shows those there are)",
+			f->pool.row.name, f->group.name, name, f->pool.row.name, f->group.name);
+	f->has_set = r == 0;
 	return r;
 }
 
@@ -108,6 +163,8 @@ static int find_snapshot(struct sm_found *f, const char *name, struct snapmgr_er
 	uint32_t back;
 	int r;
 
+	if (f->has_group)
+		return find_set(f, name, err);
 	if (sm_selector_parse(name, "undo", &back))
 		return find_undo(f, name, back, err);
 	if (sm_selector_parse(name, "latest", &back)) {
@@ -133,23 +190,28 @@ static unsigned int kind_of(const struct sm_found *f)
 		return SM_WANT_UNDO;
 	if (f->has_snapshot)
 		return SM_WANT_SNAPSHOT;
+	if (f->has_group)
+		return f->has_set ? SM_WANT_SET : SM_WANT_GROUP;
 	return f->has_volume ? SM_WANT_VOLUME : SM_WANT_POOL;
 }
 
-static int check_kind(const char *spec, unsigned int kind, unsigned int want,
+/* @kinds: one, or several that it may be. */
+static int check_kind(const char *spec, unsigned int kinds, unsigned int want,
 		      struct snapmgr_err *err)
 {
-	static const char *const names[] = { "a pool", "a volume", "a snapshot", "an undo point" };
-	static const char *const forms[] = { "pool", "pool/vol", "pool/vol@snap", "pool/vol@undo" };
-	size_t is = (size_t)__builtin_ctz(kind), first = (size_t)__builtin_ctz(want);
+	static const char *const names[] = { "a pool",	      "a volume", "a snapshot",
+					     "an undo point", "a group",  "a group snapshot" };
+	static const char *const forms[] = { "pool",	      "pool/vol",   "pool/vol@snap",
+					     "pool/vol@undo", "pool/group", "pool/group@snap" };
+	size_t is = (size_t)__builtin_ctz(kinds), first = (size_t)__builtin_ctz(want);
 
-	if (kind & want)
+	if (kinds & want)
 		return 0;
 	return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' names %s where %s is wanted (%s)", spec,
 		       names[is], names[first], forms[first]);
 }
 
-/* The kind that a spec has by its form alone; a lone UUID may be anything: 0. */
+/* The kinds that a spec may have by its form alone; a lone UUID may be anything: 0. */
 static unsigned int kind_of_spec(const struct sm_spec *spec)
 {
 	struct sm_uuid uuid;
@@ -158,10 +220,10 @@ static unsigned int kind_of_spec(const struct sm_spec *spec)
 	if (spec->snapshot[0]) {
 		if (sm_selector_parse(spec->snapshot, "undo", &n))
 			return SM_WANT_UNDO;
-		return sm_uuid_parse(spec->snapshot, &uuid) ? 0 : SM_WANT_SNAPSHOT;
+		return sm_uuid_parse(spec->snapshot, &uuid) ? 0 : SM_WANT_SNAPSHOT | SM_WANT_SET;
 	}
 	if (spec->volume[0])
-		return SM_WANT_VOLUME;
+		return SM_WANT_VOLUME | SM_WANT_GROUP;
 	return sm_uuid_parse(spec->pool, &uuid) ? 0 : SM_WANT_POOL;
 }
 
@@ -229,7 +291,7 @@ int sm_find(struct snapmgr *sm, const char *text, unsigned int want, bool writab
 	} else {
 		r = sm_pool_open(sm, spec.pool, writable, &f.pool, err);
 		if (r == 0 && spec.volume[0])
-			r = find_volume(&f, spec.volume, err);
+			r = find_volume(&f, spec.volume, want, err);
 		if (r == 0 && spec.snapshot[0])
 			r = find_snapshot(&f, spec.snapshot, err);
 	}

@@ -11,6 +11,7 @@ struct walk {
 	snapmgr_object_fn *visit;
 	void *data;
 	const struct scat_volume *volume;
+	const struct scat_group *group;
 	int64_t newest; /* id of the volume's latest snapshot */
 	uint32_t back;
 	struct snapmgr_err *err;
@@ -57,7 +58,43 @@ static int visit_volume(const struct scat_volume *v, void *data)
 		       r;
 }
 
-static int walk_pool(struct walk *w, const struct scat_volume *only)
+static int visit_set(const struct scat_set *s, void *data)
+{
+	struct walk *w = data;
+
+	return sm_visit_set(w->pool, w->group, s, w->visit, w->data, w->err);
+}
+
+static int visit_group(const struct scat_group *g, void *data)
+{
+	struct walk *w = data;
+	int r = sm_visit_group(w->pool, g, w->visit, w->data, w->err);
+
+	w->group = g;
+	return r == 0 ? scat_set_each(w->pool->cat, g->id, visit_set, w, w->err) : r;
+}
+
+static int walk_found(struct walk *w, const struct sm_found *only)
+{
+	struct scat *cat = w->pool->cat;
+	int r = 0;
+
+	if (only && only->has_volume)
+		return visit_volume(&only->volume, w);
+	if (only && only->has_group) {
+		if (!w->opts->groups_only)
+			r = scat_member_each(cat, only->group.id, visit_volume, w, w->err);
+		return r == 0 ? visit_group(&only->group, w) : r;
+	}
+	if (!w->opts->groups_only)
+		r = scat_volume_each(cat, visit_volume, w, w->err);
+	w->newest = 0;
+	if (r == 0 && !w->opts->groups_only)
+		r = scat_snapshot_each(cat, 0, visit_snapshot, w, w->err);
+	return r == 0 ? scat_group_each(cat, visit_group, w, w->err) : r;
+}
+
+static int walk_pool(struct walk *w, const struct sm_found *only)
 {
 	AUTO(sm_view_free) struct sm_view *view = NULL;
 	int r = sm_view_new(&view, w->err);
@@ -66,11 +103,7 @@ static int walk_pool(struct walk *w, const struct scat_volume *only)
 	if (r == 0)
 		r = scat_begin_read(w->pool->cat, w->err);
 	if (r == 0)
-		r = only ? visit_volume(only, w) :
-			   scat_volume_each(w->pool->cat, visit_volume, w, w->err);
-	w->newest = 0;
-	if (r == 0 && !only)
-		r = scat_snapshot_each(w->pool->cat, 0, visit_snapshot, w, w->err);
+		r = walk_found(w, only);
 	scat_rollback(w->pool->cat);
 	w->pool->view = NULL;
 	return r;
@@ -115,9 +148,9 @@ int snapmgr_list(struct snapmgr *sm, const char *spec, const struct snapmgr_list
 
 	if (!spec)
 		return list_all(&w);
-	r = sm_find(sm, spec, SM_WANT_POOL | SM_WANT_VOLUME, false, &f, err);
+	r = sm_find(sm, spec, SM_WANT_POOL | SM_WANT_VOLUME | SM_WANT_GROUP, false, &f, err);
 	w.pool = &f.pool;
-	return r == 0 ? walk_pool(&w, f.has_volume ? &f.volume : NULL) : r;
+	return r == 0 ? walk_pool(&w, &f) : r;
 }
 
 int snapmgr_show(struct snapmgr *sm, const char *spec, snapmgr_object_fn *visit, void *data,
@@ -125,10 +158,16 @@ int snapmgr_show(struct snapmgr *sm, const char *spec, snapmgr_object_fn *visit,
 {
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
 	struct snapmgr_object o;
-	int r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT | SM_WANT_UNDO, false, &f, err);
+	int r = sm_find(sm, spec,
+			SM_WANT_VOLUME | SM_WANT_SNAPSHOT | SM_WANT_UNDO | SM_WANT_GROUP |
+				SM_WANT_SET,
+			false, &f, err);
 
 	if (r < 0)
 		return r;
+	if (f.has_group)
+		return f.has_set ? sm_visit_set(&f.pool, &f.group, &f.set, visit, data, err) :
+				   sm_visit_group(&f.pool, &f.group, visit, data, err);
 	if (f.has_snapshot)
 		return sm_visit_snapshot(&f.pool, &f.snapshot, visit, data, err);
 	if (!f.has_undo)

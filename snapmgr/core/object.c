@@ -146,7 +146,7 @@ static void fill_common(const struct sm_pool *pool, const struct scat_common *c,
 	sm_uuid_text(&c->uuid, o->uuid);
 	o->size_bytes = c->size_bytes;
 	o->created_at_us = c->created_at_us;
-	o->used_bytes = o->exclusive_bytes = UINT64_MAX;
+	o->used_bytes = o->exclusive_bytes = o->parts_taken = UINT64_MAX;
 }
 
 int sm_object_volume(struct sm_pool *pool, const struct scat_volume *v, struct snapmgr_object *ret,
@@ -154,6 +154,7 @@ int sm_object_volume(struct sm_pool *pool, const struct scat_volume *v, struct s
 {
 	struct snapmgr_object o = { .kind = SNAPMGR_VOLUME };
 	struct scat_snapshot newest;
+	struct scat_group group;
 	struct sm_vdev dev;
 	int r;
 
@@ -166,6 +167,11 @@ int sm_object_volume(struct sm_pool *pool, const struct scat_volume *v, struct s
 	r = scat_snapshot_latest(pool->cat, v->id, 0, &newest, err);
 	if (r == 0)
 		o.sequence = newest.sequence;
+	else if (r != -ENOENT)
+		return r;
+	r = scat_group_of(pool->cat, v->id, &group, err);
+	if (r == 0)
+		(void)sm_copy_text(o.group, sizeof(o.group), group.name);
 	else if (r != -ENOENT)
 		return r;
 	sm_volume_device(pool, v, &dev);
@@ -210,6 +216,8 @@ int sm_object_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, bool
 	o.latest = latest;
 	o.hold = s->hold;
 	o.used_bytes = s->used_bytes;
+	if (!sm_uuid_is_null(&s->taken_with))
+		sm_uuid_text(&s->taken_with, o.taken_with);
 	sm_snapshot_device(pool, s, &dev);
 	r = fill_snapshot_of(pool, s->volume, &o, err);
 	if (r == 0)

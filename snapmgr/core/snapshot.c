@@ -19,6 +19,10 @@ struct work {
 	struct item *items;	     /* owned */
 	struct sm_snap_item *kernel; /* owned; the driver's view of them */
 	size_t n;
+	bool of_group;
+	struct scat_group group;
+	struct scat_set set;
+	struct sm_uuid taken_with; /* null: one volume's, which nothing was taken with */
 };
 
 static void work_release(struct work *w)
@@ -32,18 +36,29 @@ static inline void auto_work_release(struct work *w)
 	work_release(w);
 }
 
-static int find_volume(struct work *w, const struct sm_spec *spec, struct item *item,
+static int find_group(struct work *w, const char *name, struct snapmgr_err *err)
+{
+	struct sm_uuid uuid;
+	int r = sm_uuid_parse(name, &uuid) ?
+			scat_group_by_uuid(w->pool.cat, &uuid, &w->group, err) :
+			scat_group_by_name(w->pool.cat, name, &w->group, err);
+
+	if (r == -ENOENT)
+		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
+			       "pool '%s' has no volume or group '%s'", w->pool.row.name, name);
+	w->of_group = r == 0;
+	return r;
+}
+
+/* Where there is no such volume, w->of_group says that it is a group. */
+static int find_volume(struct work *w, const char *name, struct scat_volume *ret,
 		       struct snapmgr_err *err)
 {
 	struct sm_uuid uuid;
-	int r = sm_uuid_parse(spec->volume, &uuid) ?
-			scat_volume_by_uuid(w->pool.cat, &uuid, &item->volume, err) :
-			scat_volume_by_name(w->pool.cat, spec->volume, &item->volume, err);
+	int r = sm_uuid_parse(name, &uuid) ? scat_volume_by_uuid(w->pool.cat, &uuid, ret, err) :
+					     scat_volume_by_name(w->pool.cat, name, ret, err);
 
-	if (r == -ENOENT)
-		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT, "pool '%s' has no volume '%s'",
-			       w->pool.row.name, spec->volume);
-	return r == 0 ? sm_volume_ready(&w->pool, &item->volume, false, err) : r;
+	return r == -ENOENT ? find_group(w, name, err) : r;
 }
 
 static int check_new(struct work *w, const char *name, struct item *item, struct snapmgr_err *err)
@@ -100,28 +115,85 @@ static void describe(struct work *w, const char *name, struct item *item)
 	item->snapshot.volume = item->volume.id;
 }
 
-static int add_item(struct work *w, const char *text, struct item *item, struct snapmgr_err *err)
+static int add_volume(struct work *w, const struct scat_volume *v, const char *name,
+		      struct snapmgr_err *err)
 {
-	struct sm_spec spec;
-	int r = sm_spec_parse(text, &spec, err);
+	struct item *item = &w->items[w->n];
+	int r = sm_volume_ready(&w->pool, v, false, err);
+
+	item->volume = *v;
+	if (r == 0)
+		r = check_new(w, name, item, err);
+	if (r == 0)
+		r = look_at_device(w, item, err);
+	if (r < 0)
+		return r;
+	describe(w, name, item);
+	w->n++;
+	return 0;
+}
+
+static int make_room(struct work *w, size_t n, struct snapmgr_err *err)
+{
+	w->items = calloc(n, sizeof(*w->items));
+	w->kernel = calloc(n, sizeof(*w->kernel));
+	return w->items && w->kernel ? 0 : sm_nomem(err);
+}
+
+static int parse(const char *text, struct sm_spec *ret, struct snapmgr_err *err)
+{
+	int r = sm_spec_parse(text, ret, err);
 
 	if (r < 0)
 		return r;
-	if (!spec.snapshot[0])
+	if (!ret->snapshot[0])
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
 			       "'%.80s' does not name a snapshot (pool/vol@snap)", text);
-	r = sm_name_check("snapshot name", spec.snapshot, err);
+	return sm_name_check("snapshot name", ret->snapshot, err);
+}
+
+/* All volumes of the group; @n specs were given. */
+static int add_group(struct work *w, const char *name, size_t n, struct snapmgr_err *err)
+{
+	AUTO(sm_volumes_free) struct sm_volumes all = { 0 };
+	int r;
+
+	if (n > 1)
+		return sm_fail(
+			err, SNAPMGR_USAGE, EINVAL,
+			"'%s/%s' is a group: a snapshot of it is taken by a command of its own",
+			w->pool.row.name, w->group.name);
+	r = scat_set_by_name(w->pool.cat, w->group.id, name, &w->set, err);
+	if (r == 0)
+		return sm_fail(err, SNAPMGR_EXISTS, EEXIST,
+			       "group '%s/%s' has a snapshot '%s' already", w->pool.row.name,
+			       w->group.name, name);
+	if (r == -ENOENT)
+		r = sm_group_volumes(&w->pool, &w->group, &all, err);
+	if (r == 0)
+		r = make_room(w, all.n, err);
+	for (size_t i = 0; i < all.n && r == 0; i++)
+		r = add_volume(w, &all.v[i], name, err);
+	w->set = (struct scat_set){ .group = w->group.id, .members = (uint32_t)all.n };
+	(void)sm_copy_text(w->set.name, sizeof(w->set.name), name);
+	return r;
+}
+
+static int add_spec(struct work *w, const char *text, size_t n, struct snapmgr_err *err)
+{
+	struct scat_volume v;
+	struct sm_spec spec;
+	int r = parse(text, &spec, err);
+
 	if (r == 0)
 		r = sm_same_pool(&w->pool, spec.pool, err);
 	if (r == 0)
-		r = find_volume(w, &spec, item, err);
-	if (r == 0)
-		r = check_new(w, spec.snapshot, item, err);
-	if (r == 0)
-		r = look_at_device(w, item, err);
-	if (r == 0)
-		describe(w, spec.snapshot, item);
-	return r;
+		r = find_volume(w, spec.volume, &v, err);
+	if (r == 0 && w->of_group)
+		return add_group(w, spec.snapshot, n, err);
+	if (r == 0 && !w->items)
+		r = make_room(w, n, err);
+	return r == 0 ? add_volume(w, &v, spec.snapshot, err) : r;
 }
 
 static int collect(struct work *w, struct snapmgr *sm, const char *const *specs, size_t n,
@@ -132,13 +204,11 @@ static int collect(struct work *w, struct snapmgr *sm, const char *const *specs,
 
 	if (r < 0)
 		return r;
-	w->items = calloc(n, sizeof(*w->items));
-	w->kernel = calloc(n, sizeof(*w->kernel));
-	if (!w->items || !w->kernel)
-		return sm_nomem(err);
 	r = sm_pool_open(sm, first.pool, true, &w->pool, err);
-	for (size_t i = 0; i < n && r == 0; i++, w->n++)
-		r = add_item(w, specs[i], &w->items[i], err);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = add_spec(w, specs[i], n, err);
+	if (w->of_group || n > 1)
+		sm_uuid_make(&w->taken_with);
 	return r;
 }
 
@@ -247,6 +317,9 @@ static int write_item(struct work *w, struct item *item, int64_t now_us, struct 
 	s->sequence = ++v->sequence;
 	s->c.created_at_us = v->last_snapshot_at_us = sm_next_time(now_us, v->last_snapshot_at_us);
 	s->c.state = v->c.state = SCAT_AVAILABLE;
+	s->taken_with = w->taken_with;
+	if (w->set.created_at_us < s->c.created_at_us)
+		w->set.created_at_us = s->c.created_at_us;
 	r = scat_snapshot_insert(w->pool.cat, s, err);
 	if (r == 0)
 		r = sm_set_tags(&w->pool, &s->c.uuid, w->opts->tags, w->opts->n_tags, err);
@@ -263,6 +336,9 @@ static int commit(struct work *w, struct snapmgr_err *err)
 
 	for (size_t i = 0; i < w->n && r == 0; i++)
 		r = write_item(w, &w->items[i], now_us, err);
+	w->set.uuid = w->taken_with;
+	if (r == 0 && w->of_group)
+		r = scat_set_insert(w->pool.cat, &w->set, err);
 	if (r == 0)
 		r = sm_pool_save(&w->pool, err);
 	if (r == 0)
@@ -311,7 +387,9 @@ int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
 	if (r == 0)
 		r = run(&w, err);
 	sm_pool_unlock(&w.pool);
-	for (size_t i = 0; i < n && r == 0; i++)
+	if (r == 0 && w.of_group)
+		r = sm_visit_set(&w.pool, &w.group, &w.set, visit, data, err);
+	for (size_t i = 0; i < w.n && r == 0; i++)
 		r = sm_visit_snapshot(&w.pool, &w.items[i].snapshot, visit, data, err);
 	return r;
 }

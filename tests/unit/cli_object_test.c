@@ -79,9 +79,11 @@ ATF_TC_BODY(a_volume_in_json_has_every_field_and_null_for_what_does_not_apply, t
 	ATF_CHECK_STREQ(
 		"{\"kind\":\"volume\",\"name\":\"v\","
 		"\"uuid\":\"11111111-1111-4111-8111-111111111111\",\"pool\":\"p0\","
-		"\"volume\":null,\"driver\":\"thin\",\"size\":4096,\"used\":null,"
+		"\"volume\":null,\"group\":null,\"members\":null,\"members_taken\":null,"
+		"\"driver\":\"thin\",\"size\":4096,\"used\":null,"
 		"\"state\":\"available\",\"created_at\":\"1970-01-01T00:00:00.000001Z\","
 		"\"sequence\":7,\"parent\":null,\"parent_name\":null,\"snapshot_of\":null,"
+		"\"taken_with\":null,"
 		"\"latest\":null,\"hold\":null,\"active\":true,"
 		"\"device\":\"/dev/snapmgr/p0/v\",\"dm_name\":\"snapmgr-p0-v\","
 		"\"major\":253,\"minor\":0,\"project\":null,\"label\":\"a \\\"label\\\"\","

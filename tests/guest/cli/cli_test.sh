@@ -50,7 +50,7 @@ json_has_the_fields_that_were_promised_body()
 	holds '.undo_keep == null and .parent_name == "v@s1"' s2.json
 	atf_check_equal "$(jq .uuid volume.json)" "$(jq .snapshot_of s2.json)"
 	snapmgr list --json --undo --space >list.json
-	holds 'keys == ["snapshots","undo_points","volumes"]' list.json
+	holds 'keys == ["group_snapshots","groups","snapshots","undo_points","volumes"]' list.json
 	holds '[.volumes[].name, .snapshots[].name] == ["v","s1","s2"]' list.json
 	holds '.snapshots[0] | has("exclusive")' list.json
 	snapmgr revert p0/v@s1 --json >revert.json
@@ -69,7 +69,8 @@ empty_lists_are_lists_body()
 {
 	fresh || atf_fail 'the guest is not clean'
 	atf_check -o inline:'{"pools":[]}\n' snapmgr pool list --json
-	atf_check -o inline:'{"volumes":[],"snapshots":[]}\n' snapmgr list --json
+	atf_check -o inline:'{"volumes":[],"snapshots":[],"groups":[],"group_snapshots":[]}\n' \
+		snapmgr list --json
 	atf_check -o inline:'{"objects":[]}\n' snapmgr tree --json
 	atf_check -o inline:'{"steps":[]}\n' snapmgr recover --json
 	atf_check snapmgr list
