@@ -65,6 +65,14 @@ struct scat_volume {
 	int64_t last_snapshot_at_us; /* created_at of the newest snapshot ever taken, for ordering */
 	uint32_t undo_keep;
 	bool autostart, guest, revert_support;
+	/* The head that the last switch displaced, for a device whose running table turns out to be
+	 * that one although the switch was committed: recovery then goes back to it. */
+	struct {
+		uint32_t thin; /* 0: none was */
+		int64_t parent;
+		uint64_t size_bytes;
+		bool swapped; /* with an undo point, which has it now */
+	} before;
 };
 struct scat_snapshot {
 	int64_t id;
@@ -105,18 +113,14 @@ struct scat_set { /* a snapshot of a group: those with this UUID as taken_with *
 	uint32_t members; /* how many snapshots it had when it was taken */
 	uint32_t left;	  /* how many of them there are; filled by reads */
 };
+/* One that lasts longer than its hold of the pool's lock. The others are told of in the lock's file. */
 struct scat_operation {
 	int64_t id;
 	struct sm_uuid uuid;
 	char verb[24];
 	int64_t volume, snapshot; /* 0: none */
-	/* The volume's head before it, for a volume whose running table turns out to be the old one
-	 * although the commit was done: recovery then puts these back. All 0: not of a switch. */
-	uint32_t old_thin;
-	int64_t old_parent;
-	uint64_t old_size_bytes;
-	uint64_t new_size_bytes; /* that the volume will have: reserved until then; 0: unchanged */
-	struct sm_uuid boot_id;	 /* owner */
+	uint64_t new_size_bytes;  /* that the volume will have: reserved until then; 0: unchanged */
+	struct sm_uuid boot_id;	  /* owner */
 	int32_t pid;
 	uint64_t start_ticks; /* field 22 of /proc/PID/stat */
 	int64_t started_at_us;
@@ -189,6 +193,8 @@ int scat_volume_each(struct scat *cat, scat_volume_fn *visit, void *data, struct
 /* insert: sets ->id. -EEXIST (exists) where the name is taken (by a group, too). */
 int scat_volume_insert(struct scat *cat, struct scat_volume *volume, struct snapmgr_err *err);
 int scat_volume_update(struct scat *cat, const struct scat_volume *volume, struct snapmgr_err *err);
+/* scat_states_reset() - of all volumes and snapshots, back to available. */
+int scat_states_reset(struct scat *cat, struct snapmgr_err *err);
 /* delete: its snapshots stay, with volume 0; its undo points must be gone; tags go. */
 int scat_volume_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
 

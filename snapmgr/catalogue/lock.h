@@ -7,11 +7,24 @@
 
 #include "base.h"
 
+/* What the lock's file tells of its holder. */
+struct slock_holder {
+	int pid; /* 0: nothing is known */
+	char comm[17];
+	/* What it is doing, from slock_tell() on; "" before. */
+	char verb[24], object[2 * SNAPMGR_NAME_MAX + 2];
+	struct sm_uuid uuid, boot_id;
+	uint64_t start_ticks;
+	int64_t started_at_us;
+	uint32_t head; /* thin id of a volume's head before it was switched; 0: none is */
+};
 struct slock {
 	int fd; /* -1: not open. O_CLOEXEC; a forked child that keeps it open keeps the lock */
-	char *holder; /* the file's text, mapped: who holds it */
+	uint64_t serial;	     /* of this descriptor, unique in the process */
+	struct slock_shared *shared; /* the file, mapped */
 	bool held;
 	bool abandoned; /* its last holder died with it. Stays so, for the next one, until cleared */
+	struct slock_holder dead; /* where abandoned: who that was */
 };
 #define SLOCK_NONE ((struct slock){ .fd = -1 })
 
@@ -29,6 +42,10 @@ int slock_take(const char *name, uint32_t wait_ms, struct slock *ret, struct sna
  */
 void slock_park(struct slock *lock);
 int slock_retake(const char *name, uint32_t wait_ms, struct slock *lock, struct snapmgr_err *err);
+/* slock_tell() - what it is held for from now on, for everybody to read. No system call. */
+void slock_tell(struct slock *lock, const struct slock_holder *doing);
+/* slock_ask() - who holds the lock named @name now; false where nobody does. */
+bool slock_ask(const char *name, struct slock_holder *ret);
 /* slock_drop() - explicit unlock, also for forked children that share it. */
 void slock_drop(struct slock *lock);
 static inline void auto_slock_drop(struct slock *lock)

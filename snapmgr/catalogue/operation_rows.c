@@ -15,9 +15,6 @@ static int read_operation(struct scat *cat, sqlite3_stmt *stmt, struct scat_oper
 	scat_row_text(&row, op->verb, sizeof(op->verb), "verb");
 	op->volume = scat_row_id(&row, "volume");
 	op->snapshot = scat_row_id(&row, "snapshot");
-	op->old_thin = scat_row_thin(&row);
-	op->old_parent = scat_row_id(&row, "old parent");
-	op->old_size_bytes = (uint64_t)scat_row_int(&row, 0, INT64_MAX, "old size");
 	op->new_size_bytes = (uint64_t)scat_row_int(&row, 0, INT64_MAX, "new size");
 	scat_row_uuid(&row, &op->boot_id, "boot id");
 	op->pid = (int32_t)scat_row_int(&row, 1, INT32_MAX, "pid");
@@ -30,20 +27,17 @@ int scat_operation_insert(struct scat *cat, struct scat_operation *op, struct sn
 {
 	static const char sql[] =
 		"INSERT INTO operations(uuid,verb,volume,snapshot,boot_id,pid,start_ticks,started_at,"
-		"old_thin,old_parent,old_size,new_size)"
-		"VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)";
+		"new_size)VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)";
 	int r;
 
 	if (sm_uuid_is_null(&op->uuid) || sm_uuid_is_null(&op->boot_id) || op->pid < 1 ||
-	    op->start_ticks > INT64_MAX || op->old_size_bytes > INT64_MAX ||
-	    op->new_size_bytes > INT64_MAX || op->started_at_us < 0)
+	    op->start_ticks > INT64_MAX || op->new_size_bytes > INT64_MAX || op->started_at_us < 0)
 		return sm_fail(err, SNAPMGR_INTERNAL, EINVAL,
 			       "such an operation cannot be recorded");
 	r = scat_run(cat, sql,
 		     ARGS(ARG_UUID(&op->uuid), ARG_TEXT(op->verb), ARG_ID(op->volume),
 			  ARG_ID(op->snapshot), ARG_UUID(&op->boot_id), ARG_INT(op->pid),
 			  ARG_INT(op->start_ticks), ARG_INT(op->started_at_us),
-			  ARG_ID(op->old_thin), ARG_ID(op->old_parent), ARG_INT(op->old_size_bytes),
 			  ARG_INT(op->new_size_bytes)),
 		     err);
 	if (r < 0)
@@ -64,8 +58,8 @@ int scat_operation_each(struct scat *cat, scat_operation_fn *visit, void *data,
 			struct snapmgr_err *err)
 {
 	static const char sql[] =
-		"SELECT id,uuid,verb,volume,snapshot,old_thin,old_parent,old_size,new_size,boot_id,pid,"
-		"start_ticks,started_at FROM operations ORDER BY id";
+		"SELECT id,uuid,verb,volume,snapshot,new_size,boot_id,pid,start_ticks,started_at "
+		"FROM operations ORDER BY id";
 	struct scat_operation op;
 	sqlite3_stmt *stmt;
 	int r = scat_query(cat, sql, NULL, &stmt, err);

@@ -57,7 +57,9 @@ static const struct object objects[] = {
 		     ",created_at INTEGER NOT NULL," BODY "," PARENT ","
 		     "sequence INTEGER NOT NULL,last_snapshot_at INTEGER NOT NULL,"
 		     "undo_keep INTEGER NOT NULL,autostart INTEGER NOT NULL,"
-		     "guest INTEGER NOT NULL,revert_support INTEGER NOT NULL"),
+		     "guest INTEGER NOT NULL,revert_support INTEGER NOT NULL,"
+		     "before_thin INTEGER,before_parent INTEGER,"
+		     "before_size INTEGER NOT NULL,before_swapped INTEGER NOT NULL"),
 	IMPLIED("volumes", "1"),
 	IMPLIED("volumes", "2"),
 	INDEX("volumes_parent", "volumes(parent)"),
@@ -102,7 +104,6 @@ static const struct object objects[] = {
 	STRICT_TABLE("operations", "id INTEGER PRIMARY KEY,uuid BLOB NOT NULL,verb TEXT NOT NULL,"
 				   "volume INTEGER REFERENCES volumes ON DELETE SET NULL,"
 				   "snapshot INTEGER REFERENCES snapshots ON DELETE SET NULL,"
-				   "old_thin INTEGER,old_parent INTEGER,old_size INTEGER,"
 				   "new_size INTEGER,"
 				   "boot_id BLOB NOT NULL,pid INTEGER NOT NULL,"
 				   "start_ticks INTEGER NOT NULL,started_at INTEGER NOT NULL,"

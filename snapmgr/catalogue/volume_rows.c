@@ -7,7 +7,8 @@
 #define SELECT                                                                                   \
 	"SELECT v.id,v.uuid,n.name,v.project,v.label,v.description,v.created_at,v.state,v.size," \
 	"v.thin,v.parent,v.sequence,v.last_snapshot_at,v.undo_keep,v.autostart,v.guest,"         \
-	"v.revert_support FROM names n JOIN volumes v ON v.id=n.id "
+	"v.revert_support,v.before_thin,v.before_parent,v.before_size,v.before_swapped "         \
+	"FROM names n JOIN volumes v ON v.id=n.id "
 
 static int read_volume(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct snapmgr_err *err)
 {
@@ -22,6 +23,10 @@ static int read_volume(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct s
 	v.autostart = scat_row_bool(&row, "autostart");
 	v.guest = scat_row_bool(&row, "guest");
 	v.revert_support = scat_row_bool(&row, "revert support");
+	v.before.thin = scat_row_thin(&row);
+	v.before.parent = scat_row_id(&row, "parent before");
+	v.before.size_bytes = (uint64_t)scat_row_int(&row, 0, INT64_MAX, "size before");
+	v.before.swapped = scat_row_bool(&row, "swap");
 	r = scat_row_end(cat, &row, "volume", sqlite3_column_int64(stmt, 0), err);
 	if (r == 0)
 		memcpy(ret, &v, sizeof(v));
@@ -123,8 +128,8 @@ int scat_volume_insert(struct scat *cat, struct scat_volume *v, struct snapmgr_e
 {
 	static const char sql[] =
 		"INSERT INTO volumes(id,uuid,project,label,description,created_at,state,size,thin,"
-		"parent,sequence,last_snapshot_at,undo_keep,autostart,guest,revert_support)"
-		"VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)";
+		"parent,sequence,last_snapshot_at,undo_keep,autostart,guest,revert_support,before_size,"
+		"before_swapped)VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,0,0)";
 	const struct scat_common *c = &v->c;
 	int64_t id = 0;
 	int r = check_volume(v, err);
@@ -166,8 +171,8 @@ int scat_volume_update(struct scat *cat, const struct scat_volume *v, struct sna
 {
 	static const char sql[] =
 		"UPDATE volumes SET project=?2,label=?3,description=?4,state=?5,size=?6,sequence=?7,"
-		"last_snapshot_at=?8,undo_keep=?9,autostart=?10,guest=?11,revert_support=?12 "
-		"WHERE id=?1";
+		"last_snapshot_at=?8,undo_keep=?9,autostart=?10,guest=?11,revert_support=?12,"
+		"before_thin=?13,before_parent=?14,before_size=?15,before_swapped=?16 WHERE id=?1";
 	const struct scat_common *c = &v->c;
 	int r = check_volume(v, err);
 
@@ -180,9 +185,24 @@ int scat_volume_update(struct scat *cat, const struct scat_volume *v, struct sna
 			  ARG_TEXT(c->description), ARG_TEXT(scat_state_name(c->state)),
 			  ARG_INT(c->size_bytes), ARG_INT(v->sequence),
 			  ARG_INT(v->last_snapshot_at_us), ARG_INT(v->undo_keep),
-			  ARG_INT(v->autostart), ARG_INT(v->guest), ARG_INT(v->revert_support)),
+			  ARG_INT(v->autostart), ARG_INT(v->guest), ARG_INT(v->revert_support),
+			  ARG_ID(v->before.thin), ARG_ID(v->before.parent),
+			  ARG_INT(v->before.size_bytes), ARG_INT(v->before.swapped)),
 		     err);
 	return r < 0 ? r : r == 0 ? -ENOENT : 0;
+}
+
+int scat_states_reset(struct scat *cat, struct snapmgr_err *err)
+{
+	static const char volumes[] =
+		"UPDATE volumes SET state='available' WHERE state<>'available'";
+	static const char snapshots[] =
+		"UPDATE snapshots SET state='available' WHERE state<>'available'";
+	int r = scat_run(cat, volumes, NULL, err);
+
+	if (r >= 0)
+		r = scat_run(cat, snapshots, NULL, err);
+	return r < 0 ? r : 0;
 }
 
 int scat_volume_delete(struct scat *cat, int64_t id, struct snapmgr_err *err)

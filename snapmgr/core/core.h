@@ -43,7 +43,8 @@ int sm_params_check(const char *const *params, size_t n, struct snapmgr_err *err
 struct sm_pool {
 	struct snapmgr *sm;
 	struct sm_backend b;
-	struct slock lock; /* held where opened for writing */
+	struct slock lock;	/* held where opened for writing */
+	struct slock_holder op; /* what is being done under it; uuid null before sm_op_begin() */
 	struct scat *cat;
 	struct scat_pool row;
 	char node[160];	      /* of the catalogue device */
@@ -53,8 +54,8 @@ struct sm_pool {
 /**
  * sm_pool_open() - by name or UUID; @writable: with its lock, after finishing what the dead left
  *
- * Opens the catalogue and nothing else; for writing in a transaction, which the verb goes on with
- * (sm_op_begin() commits it). What was read of the pool opened last is still known: its catalogue is
+ * Opens the catalogue and nothing else; for writing in a transaction, which the verb goes on with.
+ * What was read of the pool opened last is still known: its catalogue is
  * parked in the handle. Return: 0; -ENOENT (not_found); -ENODEV (bad_state: exists,
  * but is not active; the message says how to activate it); -EAGAIN (locked); ...
  */
@@ -277,18 +278,15 @@ int sm_id_reserve(struct sm_pool *pool, uint32_t n, struct snapmgr_err *err);
 int sm_pool_save(struct sm_pool *pool, struct snapmgr_err *err);
 
 /**
- * sm_op_begin() - journal that work on @v (or NULL) and @s (or NULL) begins: visible at once, no flush
+ * sm_op_begin() - say in the lock's file, for everybody to read, what this process begins to change
+ * @volume: or group; NULL: the pool. @snapshot: may be NULL. @head: thin id of a volume whose head
+ * will change, so that recovery can say whether it did; else 0
  *
- * Sets the states of both and the operation's row; @v and @s then hold the new states.
+ * Costs no write to the catalogue. It is over when the lock is given up; where the process dies
+ * before that, the next one finds it (sm_recover_abandoned()).
  */
-int sm_op_begin(struct sm_pool *pool, const char *verb, struct scat_volume *v,
-		enum scat_state v_state, struct scat_snapshot *s, enum scat_state s_state,
-		struct scat_operation *ret, struct snapmgr_err *err);
-/* sm_op_end() - forget it, without a flush. */
-void sm_op_end(struct sm_pool *pool, const struct scat_operation *op);
-/* sm_op_abort() - forget it and put the states back to available, without a flush. */
-void sm_op_abort(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v,
-		 struct scat_snapshot *s);
+int sm_op_begin(struct sm_pool *pool, const char *verb, const char *volume, const char *snapshot,
+		uint32_t head, struct snapmgr_err *err);
 /* sm_state_check() - -EBUSY (bad_state) naming the state, unless it is available (or @also). */
 int sm_volume_ready(const struct sm_pool *pool, const struct scat_volume *v, bool also_error,
 		    struct snapmgr_err *err);
@@ -415,10 +413,10 @@ int sm_names_follow(struct sm_pool *pool, struct snapmgr_err *err);
 /* ---- head.c: change what a volume's head is; revert, undo and resize are made of it ---- */
 
 struct sm_head_change {
-	const char *verb; /* for the operation's row */
+	bool swap; /* with an undo point, which gets the old head */
+	const struct scat_snapshot *snapshot; /* restored from, or NULL */
 	struct scat_volume *volume;
-	struct scat_snapshot *snapshot; /* restored from, or NULL */
-	uint32_t thin;			/* the new head */
+	uint32_t thin; /* the new head */
 	uint64_t size_bytes;
 	int64_t parent;
 	/* Further rows of the same transaction: undo points, garbage. May be NULL. */
@@ -430,16 +428,15 @@ struct sm_head_change {
 	bool unclear; /* out, of a failure: the commit is there, or may be: see sm_head_abort() */
 };
 int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct sm_claim *claim,
-		   struct scat_operation *op, struct snapmgr_err *err);
+		   struct snapmgr_err *err);
 /**
- * sm_head_abort() - after a failure: what was begun is forgotten, and all is as it was before
+ * sm_head_abort() - after a failure: is all as it was before?
  *
- * Where that is not known, nothing may be deleted or written on a guess: the operation's row stays, and
- * recovery decides by what runs; at once where it can, else in the next command.
+ * Where that is not known, nothing may be deleted or written on a guess: recovery decides by what runs;
+ * at once where it can, else in the next command.
  * Return: true where nothing has changed, so that what was made for it may go.
  */
-bool sm_head_abort(struct sm_pool *pool, struct sm_head_change *change,
-		   const struct scat_operation *op);
+bool sm_head_abort(struct sm_pool *pool, struct sm_head_change *change);
 /* sm_head_settle() - after the lock is dropped: wait for udev, bounded; a timeout is a warning. */
 void sm_head_settle(struct sm_pool *pool, struct sm_head_change *change);
 
@@ -470,10 +467,15 @@ int sm_message(struct sm_pool *pool, const struct sm_message *m, struct snapmgr_
 
 /* ---- recover.c ---- */
 
-/* sm_recover_pending() - finish or undo the operations of the dead; cheap where there are none. */
-int sm_recover_pending(struct sm_pool *pool, struct snapmgr_err *err);
-/* sm_recover_abandoned() - whatever somebody who died under the lock may have left. */
+/**
+ * sm_recover_abandoned() - whatever somebody who died under the lock may have left
+ *
+ * Names, suspended devices, heads that are not what the catalogue says, ids that no row names. What the
+ * kernel refuses to put right is put off: the lock stays abandoned, so that the next command tries again.
+ */
 int sm_recover_abandoned(struct sm_pool *pool, struct snapmgr_err *err);
+/* sm_recover_activated() - of a pool that is just coming up: the catalogue alone decides. */
+int sm_recover_activated(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_recover_ids() - delete kernel ids that were reserved and never committed. */
 int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err);
 

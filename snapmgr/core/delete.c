@@ -184,7 +184,7 @@ static int delete_rows(struct del *d)
 	return r == 0 ? scat_garbage_add(cat, d->f.volume.c.thin, d->err) : r;
 }
 
-static int leave_message(struct del *d, const struct scat_operation *op)
+static int leave_message(struct del *d)
 {
 	const bool one = d->f.has_snapshot;
 	const struct scat_common *c = one ? &d->f.snapshot.c : &d->f.volume.c;
@@ -194,7 +194,7 @@ static int leave_message(struct del *d, const struct scat_operation *op)
 				      .kind = one ? "snapshot" : "volume",
 				      .object = &c->uuid,
 				      .project = c->project,
-				      .operation = &op->uuid,
+				      .operation = &d->f.pool.op.uuid,
 				      .text = text };
 
 	if (one)
@@ -209,16 +209,14 @@ static int leave_message(struct del *d, const struct scat_operation *op)
 	return sm_message(&d->f.pool, &m, d->err);
 }
 
-static int write_all(struct del *d, const struct scat_operation *op)
+static int write_all(struct del *d)
 {
 	int r = scat_begin(d->f.pool.cat, d->err);
 
 	if (r == 0)
 		r = delete_rows(d);
 	if (r == 0)
-		r = leave_message(d, op);
-	if (r == 0)
-		r = scat_operation_delete(d->f.pool.cat, op->id, d->err);
+		r = leave_message(d);
 	if (r == 0 && d->opts->keep_snapshots) /* mapped snapshots are called after their volume */
 		r = sm_names_follow(&d->f.pool, d->err);
 	if (r == 0)
@@ -230,22 +228,25 @@ static int write_all(struct del *d, const struct scat_operation *op)
 /* The kernel's ids go after the commit: until then all can be as it was. */
 static int commit(struct del *d)
 {
-	struct scat_operation op;
-	int r = sm_op_begin(&d->f.pool, "delete", NULL, 0, NULL, 0, &op, d->err);
+	int r = sm_op_begin(&d->f.pool, "delete", d->f.volume.c.name,
+			    d->f.has_snapshot ? d->f.snapshot.c.name : NULL, 0, d->err);
 
 	if (r == 0)
 		r = take_all_down(d);
 	else
 		return r;
 	if (r == 0)
-		r = write_all(d, &op);
-	if (r == 0 || (r == -EIO && sm_pool_reopen(&d->f.pool, NULL) < 0))
-		return r; /* -EIO: of unknown outcome; recovery reads it again */
+		r = write_all(d);
+	if (r == 0)
+		return r;
+	if (r == -EIO && sm_pool_reopen(&d->f.pool, NULL) < 0) {
+		d->f.pool.lock.abandoned = true; /* of unknown outcome; recovery reads it again */
+		return r;
+	}
 	if (r == -EIO && is_gone(d))
 		return 0;
 	put_back(d);
-	if (sm_names_follow(&d->f.pool, NULL) == 0)
-		sm_op_end(&d->f.pool, &op);
+	d->f.pool.lock.abandoned |= sm_names_follow(&d->f.pool, NULL) < 0;
 	return r;
 }
 

@@ -151,7 +151,7 @@ static int leave_message(struct sm_pool *pool, const struct sm_head_change *chan
 				      .kind = "volume",
 				      .object = &v->uuid,
 				      .project = v->project,
-				      .operation = d->operation,
+				      .operation = &pool->op.uuid,
 				      .text = text };
 
 	(void)snprintf(
@@ -169,7 +169,7 @@ static int keep_or_drop(struct sm_pool *pool, struct sm_head_change *change,
 	struct sm_displace *d = change->arg;
 	struct scat_undo undo = {
 		.volume = change->volume->id,
-		.created_at_us = sm_now_us(),
+		.created_at_us = pool->op.started_at_us,
 		.thin = d->old_thin,
 		.size_bytes = d->old_size_bytes,
 		.parent = d->old_parent,
@@ -196,17 +196,15 @@ static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struc
 	return r == 0 ? leave_message(pool, change, err) : r;
 }
 
-int sm_displace(struct sm_found *f, struct sm_displace *d, struct scat_operation *op,
-		struct snapmgr_err *err)
+int sm_displace(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *err)
 {
-	d->operation = &op->uuid;
 	d->old_thin = f->volume.c.thin;
 	d->old_size_bytes = f->volume.c.size_bytes;
 	d->old_parent = f->volume.c.parent;
 	d->change.volume = &f->volume;
 	d->change.rows = write_rows;
 	d->change.arg = d;
-	return sm_head_switch(&f->pool, &d->change, &d->claim, op, err);
+	return sm_head_switch(&f->pool, &d->change, &d->claim, err);
 }
 
 static void release_signals(struct sm_displace *d)

@@ -20,7 +20,6 @@ struct sm_displace {
 	uint32_t old_thin; /* the displaced head */
 	uint64_t old_size_bytes;
 	int64_t old_parent;
-	const struct sm_uuid *operation;
 	struct scat_undo *swap; /* undo: the point that the head is swapped with; NULL: a revert */
 	bool kept;		/* the displaced head is an undo point now */
 };
@@ -32,8 +31,7 @@ int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size
  * Its device would be left with no row to name it, and keep its id and the pool busy.
  */
 int sm_displace_check_undo(struct sm_found *f, struct snapmgr_err *err);
-int sm_displace(struct sm_found *f, struct sm_displace *d, struct scat_operation *op,
-		struct snapmgr_err *err);
+int sm_displace(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *err);
 /* sm_displace_finish() - @r: how it went so far. Return: that, or the error of mounting again. */
 int sm_displace_finish(struct sm_found *f, struct sm_displace *d, int r, struct snapmgr_err *err);
 void sm_displace_release(struct sm_displace *d);

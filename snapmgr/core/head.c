@@ -18,8 +18,6 @@ static int write_rows(struct commit *c, struct snapmgr_err *err)
 
 	if (r == 0)
 		r = scat_volume_update(pool->cat, c->wanted, err);
-	if (r == 0 && c->change->snapshot)
-		r = scat_snapshot_update(pool->cat, c->change->snapshot, err);
 	if (r == 0 && c->change->rows)
 		r = c->change->rows(pool, c->change, err);
 	if (r == 0)
@@ -73,38 +71,38 @@ static int switch_table(struct sm_pool *pool, struct sm_head_change *change, str
 }
 
 int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct sm_claim *claim,
-		   struct scat_operation *op, struct snapmgr_err *err)
+		   struct snapmgr_err *err)
 {
+	const struct scat_common *now = &change->volume->c;
 	struct scat_volume wanted = *change->volume;
 	struct commit c = { .pool = pool, .change = change, .wanted = &wanted };
 	int r;
 
+	wanted.before.thin = now->thin;
+	wanted.before.parent = now->parent;
+	wanted.before.size_bytes = now->size_bytes;
+	wanted.before.swapped = change->swap;
 	wanted.c.thin = change->thin;
 	wanted.c.size_bytes = change->size_bytes;
 	wanted.c.parent = change->parent;
 	wanted.c.state = SCAT_AVAILABLE;
-	if (change->snapshot)
-		change->snapshot->c.state = SCAT_AVAILABLE;
 	r = claim->mapped ? switch_table(pool, change, claim, &c, err) : commit(&c, err);
 	change->unclear |= r < 0 &&
 			   c.done; /* the way back is over, but the new table does not run */
 	if (r < 0)
 		return r;
 	*change->volume = wanted;
-	sm_op_end(pool, op);
 	return 0;
 }
 
-bool sm_head_abort(struct sm_pool *pool, struct sm_head_change *change,
-		   const struct scat_operation *op)
+bool sm_head_abort(struct sm_pool *pool, struct sm_head_change *change)
 {
-	if (!change->unclear) {
-		sm_op_abort(pool, op, change->volume, change->snapshot);
+	if (!change->unclear)
 		return true;
-	}
 	sdm_switch_free(change->settle); /* from here on only its guard would touch the device */
 	change->settle = NULL;
-	if (sm_pool_reopen(pool, NULL) < 0 || sm_recover_pending(pool, NULL) < 0)
+	pool->lock.abandoned = true; /* until recovery has seen to it */
+	if (sm_pool_reopen(pool, NULL) < 0 || sm_recover_abandoned(pool, NULL) < 0)
 		sm_warn(pool->sm,
 			"it is not known yet what volume '%s/%s' will read as: 'snapmgr recover %s' finds out",
 			pool->row.name, change->volume->c.name, pool->row.name);

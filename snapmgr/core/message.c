@@ -26,8 +26,10 @@ static void copy_clean(char *to, size_t size, const char *from)
 
 int sm_message(struct sm_pool *pool, const struct sm_message *m, struct snapmgr_err *err)
 {
-	struct scat_message row = { .created_at_us = sm_now_us() };
+	struct scat_message row = { .created_at_us = pool->op.started_at_us };
 
+	if (!row.created_at_us)
+		row.created_at_us = sm_now_us();
 	(void)sm_copy_text(row.level, sizeof(row.level), m->level);
 	(void)sm_copy_text(row.verb, sizeof(row.verb), m->verb);
 	(void)sm_copy_text(row.code, sizeof(row.code), m->code ? m->code : "");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Thin ids handed out, and the journal of what is under way. */
+/* Thin ids handed out, and what is under way told to others. */
 #include <errno.h>
 #include <string.h>
 
@@ -72,87 +72,26 @@ int sm_id_make(struct sm_pool *pool, sm_make_fn *make, void *arg, uint32_t *ret,
 	return r;
 }
 
-static int write_begin(struct sm_pool *pool, struct scat_operation *op, struct scat_volume *v,
-		       struct scat_snapshot *s, struct snapmgr_err *err)
+int sm_op_begin(struct sm_pool *pool, const char *verb, const char *volume, const char *snapshot,
+		uint32_t head, struct snapmgr_err *err)
 {
-	int r = scat_begin(pool->cat, err);
-
-	if (r == 0)
-		r = scat_operation_insert(pool->cat, op, err);
-	if (r == 0 && v)
-		r = scat_volume_update(pool->cat, v, err);
-	if (r == 0 && s)
-		r = scat_snapshot_update(pool->cat, s, err);
-	if (r == 0)
-		r = scat_commit(pool->cat, false, err);
-	scat_rollback(pool->cat);
-	return r;
-}
-
-int sm_op_begin(struct sm_pool *pool, const char *verb, struct scat_volume *v,
-		enum scat_state v_state, struct scat_snapshot *s, enum scat_state s_state,
-		struct scat_operation *ret, struct snapmgr_err *err)
-{
-	struct scat_operation op = { .started_at_us = sm_now_us() };
+	struct slock_holder *op = &pool->op;
 	struct shost_owner *self = &pool->sm->self;
 	int r = self->pid ? 0 : shost_owner_self(self, err);
 
 	if (r < 0)
 		return r;
-	sm_uuid_make(&op.uuid);
-	(void)sm_copy_text(op.verb, sizeof(op.verb), verb);
-	op.boot_id = self->boot_id;
-	op.pid = self->pid;
-	op.start_ticks = self->start_ticks;
-	if (v) {
-		op.volume = v->id;
-		op.old_thin = v->c.thin;
-		op.old_parent = v->c.parent;
-		op.old_size_bytes = v->c.size_bytes;
-		v->c.state = v_state;
-	}
-	if (s) {
-		op.snapshot = s->id;
-		s->c.state = s_state;
-	}
-	r = write_begin(pool, &op, v, s, err);
-	if (r == 0)
-		*ret = op;
-	return r;
-}
-
-static void forget(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v,
-		   struct scat_snapshot *s)
-{
-	int r;
-
-	scat_rollback(pool->cat);
-	r = scat_begin(pool->cat, NULL);
-	if (r == 0)
-		r = scat_operation_delete(pool->cat, op->id, NULL);
-	if (r == 0 && v)
-		r = scat_volume_update(pool->cat, v, NULL);
-	if (r == 0 && s)
-		r = scat_snapshot_update(pool->cat, s, NULL);
-	if (r == 0)
-		(void)scat_commit(pool->cat, false, NULL);
-	/* What fails here is done by the next command: it finds the row of an operation that is over. */
-	scat_rollback(pool->cat);
-}
-
-void sm_op_end(struct sm_pool *pool, const struct scat_operation *op)
-{
-	forget(pool, op, NULL, NULL);
-}
-
-void sm_op_abort(struct sm_pool *pool, const struct scat_operation *op, struct scat_volume *v,
-		 struct scat_snapshot *s)
-{
-	if (v)
-		v->c.state = SCAT_AVAILABLE;
-	if (s)
-		s->c.state = SCAT_AVAILABLE;
-	forget(pool, op, v, s);
+	sm_uuid_make(&op->uuid);
+	(void)sm_copy_text(op->verb, sizeof(op->verb), verb);
+	(void)snprintf(op->object, sizeof(op->object), "%s%s%s", volume ? volume : pool->row.name,
+		       snapshot ? "@" : "", snapshot ? snapshot : "");
+	op->head = head;
+	op->boot_id = self->boot_id;
+	op->pid = self->pid;
+	op->start_ticks = self->start_ticks;
+	op->started_at_us = sm_now_us();
+	slock_tell(&pool->lock, op);
+	return 0;
 }
 
 int sm_volume_ready(const struct sm_pool *pool, const struct scat_volume *v, bool also_error,

@@ -46,7 +46,8 @@ static int take_parked(struct sm_pool *pool, const struct sm_uuid *uuid)
 	if (!cat || !sm_uuid_equal(&sm->parked_uuid, uuid))
 		return -ENOENT;
 	sm->parked = NULL;
-	if (scat_unpark(cat, NULL) < 0) {
+	/* Who died may have left a commit in the log that no index knows of: only opening looks there. */
+	if (pool->lock.abandoned || scat_unpark(cat, NULL) < 0) {
 		scat_close(cat);
 		return -ESTALE;
 	}
@@ -195,12 +196,8 @@ static int open_writable(const struct seek *seek, struct sm_pool *ret, struct sn
 {
 	int r = open_catalogue(&seek->info, true, ret, err);
 
-	if (r == 0)
-		r = sm_recover_pending(ret, err);
 	if (r == 0 && ret->lock.abandoned)
 		r = sm_recover_abandoned(ret, err);
-	if (r == 0)
-		ret->lock.abandoned = false;
 	return r == 0 ? scat_begin(ret->cat, err) : r;
 }
 

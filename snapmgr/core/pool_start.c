@@ -181,7 +181,7 @@ static int bring_in(struct sm_pool *pool, struct snapmgr_err *err)
 			"pool '%s' is read-only, since its metadata needs a check: 'snapmgr pool deactivate %s', then "
 			"'snapmgr pool check %s --repair'",
 			pool->row.name, pool->row.name, pool->row.name);
-	r = sm_recover_pending(pool, err);
+	r = sm_recover_activated(pool, err);
 	if (r == 0 && !frozen)
 		r = sm_recover_ids(pool, err);
 	return r == 0 ? scat_volume_each(pool->cat, start_volume, &start, err) : r;

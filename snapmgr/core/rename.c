@@ -6,16 +6,13 @@
 #include "snapmgr/core/core.h"
 
 static int write_names(struct sm_found *f, const struct scat_volume *v,
-		       const struct scat_snapshot *s, const struct scat_operation *op,
-		       struct snapmgr_err *err)
+		       const struct scat_snapshot *s, struct snapmgr_err *err)
 {
 	int r = scat_begin(f->pool.cat, err);
 
 	if (r == 0)
 		r = s ? scat_snapshot_update(f->pool.cat, s, err) :
 			scat_volume_update(f->pool.cat, v, err);
-	if (r == 0)
-		r = scat_operation_delete(f->pool.cat, op->id, err);
 	if (r == 0)
 		r = sm_names_follow(&f->pool, err);
 	if (r == 0)
@@ -24,29 +21,29 @@ static int write_names(struct sm_found *f, const struct scat_volume *v,
 	return r;
 }
 
-/* Back to the names that the catalogue has; where that fails too, recovery does it once more. */
-static void go_back(struct sm_found *f, const struct scat_operation *op, int r)
+/* Back to the names that the catalogue has; where that fails too, the next command does it once more. */
+static void go_back(struct sm_found *f, int r)
 {
-	if (r == -EIO && sm_pool_reopen(&f->pool, NULL) < 0) /* of unknown outcome: read it again */
-		return;
-	if (sm_names_follow(&f->pool, NULL) == 0)
-		sm_op_end(&f->pool, op);
+	/* -EIO: of unknown outcome, read it again */
+	if ((r == -EIO && sm_pool_reopen(&f->pool, NULL) < 0) ||
+	    sm_names_follow(&f->pool, NULL) < 0)
+		f->pool.lock.abandoned = true;
 }
 
-/* The devices are renamed before the commit; the operation's row tells recovery that some may be. */
+/* The devices are renamed before the commit. */
 static int rename_object(struct sm_found *f, const char *to, struct snapmgr_err *err)
 {
 	struct scat_snapshot s = f->snapshot;
 	struct scat_volume v = f->volume;
-	struct scat_operation op;
-	int r = sm_op_begin(&f->pool, "rename", NULL, 0, NULL, 0, &op, err);
+	int r = sm_op_begin(&f->pool, "rename", f->volume.c.name,
+			    f->has_snapshot ? f->snapshot.c.name : NULL, 0, err);
 
 	if (r < 0)
 		return r;
 	(void)sm_copy_text(f->has_snapshot ? s.c.name : v.c.name, sizeof(v.c.name), to);
-	r = write_names(f, &v, f->has_snapshot ? &s : NULL, &op, err);
+	r = write_names(f, &v, f->has_snapshot ? &s : NULL, err);
 	if (r < 0)
-		go_back(f, &op, r);
+		go_back(f, r);
 	return r;
 }
 

@@ -40,24 +40,21 @@ static int change_size(struct sm_found *f, uint64_t bytes, const struct snapmgr_
 {
 	AUTO(sm_claim_drop) struct sm_claim claim = { .fd = -1 };
 	struct sm_head_change change = {
-		.verb = "resize",
 		.volume = &f->volume,
 		.thin = f->volume.c.thin,
 		.size_bytes = bytes,
 		.parent = f->volume.c.parent,
 	};
-	struct scat_operation op;
 	int r = claim_for(f, bytes, o, &claim, err);
 
 	if (r == 0)
-		r = sm_op_begin(&f->pool, "resize", &f->volume,
-				bytes < f->volume.c.size_bytes ? SCAT_SHRINKING : SCAT_EXTENDING,
-				NULL, 0, &op, err);
+		r = sm_op_begin(&f->pool, bytes < f->volume.c.size_bytes ? "shrink" : "extend",
+				f->volume.c.name, NULL, 0, err);
 	if (r < 0)
 		return r;
-	r = sm_head_switch(&f->pool, &change, &claim, &op, err);
+	r = sm_head_switch(&f->pool, &change, &claim, err);
 	if (r < 0)
-		(void)sm_head_abort(&f->pool, &change, &op);
+		(void)sm_head_abort(&f->pool, &change);
 	sm_claim_drop(&claim);
 	sm_pool_unlock(&f->pool);
 	sm_head_settle(&f->pool, &change);

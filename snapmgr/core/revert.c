@@ -88,11 +88,10 @@ static int tell(struct sm_found *f, const struct sm_strategy *strategy,
 static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *err)
 {
 	struct sm_copy_source source;
-	struct scat_operation op;
 	bool made = false;
 	uint32_t id;
-	int r = sm_op_begin(&f->pool, "revert", &f->volume, SCAT_REVERTING, &f->snapshot,
-			    SCAT_RESTORING, &op, err);
+	int r = sm_op_begin(&f->pool, "revert", f->volume.c.name, f->snapshot.c.name,
+			    f->volume.c.thin, err);
 
 	if (r < 0)
 		return r;
@@ -101,14 +100,13 @@ static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_e
 	d->change.snapshot = &f->snapshot;
 	r = sm_id_make(&f->pool, sm_make_copy, &source, &id, err);
 	if (r == 0) {
-		d->change.verb = "revert";
 		d->change.thin = id;
 		d->change.size_bytes = f->snapshot.c.size_bytes;
 		d->change.parent = f->snapshot.id;
-		r = sm_displace(f, d, &op, err);
+		r = sm_displace(f, d, err);
 		made = true;
 	}
-	if (r < 0 && sm_head_abort(&f->pool, &d->change, &op) && made)
+	if (r < 0 && sm_head_abort(&f->pool, &d->change) && made)
 		(void)f->pool.b.driver->drop(&f->pool.b, id, NULL); /* keep the first error */
 	return r;
 }

@@ -348,13 +348,15 @@ static int commit(struct work *w, struct snapmgr_err *err)
 }
 
 /*
- * No row says that it is under way: it is over in a moment, and the lock tells who died in it. What
- * is left then are suspended volumes and ids that no row names, and recovery finds both.
+ * Who dies in it leaves suspended volumes and ids that no row names, and recovery finds both.
  */
 static int run(struct work *w, struct snapmgr_err *err)
 {
-	int r = take(w, err);
+	int r = sm_op_begin(&w->pool, "snapshot", w->items[0].volume.c.name,
+			    w->items[0].snapshot.c.name, 0, err);
 
+	if (r == 0)
+		r = take(w, err);
 	if (r < 0)
 		return r;
 	r = commit(w, err);

@@ -92,19 +92,18 @@ static int drop_points(struct sm_found *f, bool dry_run, struct snapmgr_err *err
 
 static int swap(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *err)
 {
-	struct scat_operation op;
-	int r = sm_op_begin(&f->pool, "undo", &f->volume, SCAT_REVERTING, NULL, 0, &op, err);
+	int r = sm_op_begin(&f->pool, "undo", f->volume.c.name, NULL, f->volume.c.thin, err);
 
 	if (r < 0)
 		return r;
 	d->swap = &f->undo;
-	d->change.verb = "undo";
+	d->change.swap = true;
 	d->change.thin = f->undo.thin;
 	d->change.size_bytes = f->undo.size_bytes;
 	d->change.parent = f->undo.parent;
-	r = sm_displace(f, d, &op, err);
+	r = sm_displace(f, d, err);
 	if (r < 0)
-		(void)sm_head_abort(&f->pool, &d->change, &op);
+		(void)sm_head_abort(&f->pool, &d->change);
 	return r;
 }
 
