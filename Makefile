@@ -129,6 +129,10 @@ MODEL = $(addprefix $(B)/tests/model/,model.o do.o look.o slot.o)
 REPLAY = $(MODEL) $(addprefix $(B)/tests/model/,rig.o wlog.o)
 $(B)/tests/guest/faults/replay_test $(B)/tests/torture/guest/replay: $(REPLAY)
 $(B)/tests/guest/faults/replay_test: private LDFLAGS += -Wl,--wrap=fdatasync
+# What runs in the guests whose plug is pulled.
+WORKERS = $(B)/tests/host/plug_work
+$(WORKERS): $(MODEL)
+tests: $(WORKERS)
 
 # This one makes calls of the library fail.
 WRAPPED = scat_commit scat_open sdm_load sdm_resume
@@ -153,7 +157,7 @@ $(STEPS_TESTS): private LIB_A = $(FAILPOINTS_A)
 $(STEPS_TESTS): $(FAILPOINTS_A) $(B)/tests/guest/pool_lab.o $(B)/tests/guest/steps/picture.o \
 	$(B)/tests/guest/steps/verbs.o
 
-$(BENCHES) $(TORTURES): %: %.o $(LIB_A)
+$(BENCHES) $(TORTURES) $(WORKERS): %: %.o $(LIB_A)
 	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)
 
 $(FUZZERS): %: %.o $(LIB_A)

@@ -168,6 +168,16 @@ int model_make(struct snapmgr *sm, const struct model *m, struct model_why *why)
 	return model_mount(sm, m, why);
 }
 
+int model_bring_up(struct snapmgr *sm, bool may_import, struct model_why *why)
+{
+	struct snapmgr_err err, why_not;
+	int r = snapmgr_pool_activate(sm, MODEL_POOL, &err);
+
+	if (r < 0 && may_import && snapmgr_pool_import(sm, MODEL_POOL, NULL, &why_not) == 0)
+		r = 0;
+	return model_done(r, &err, "activate", why);
+}
+
 /* ---- the changes ---- */
 
 static const char *snapshot_spec(const struct model *m, int snapshot, char ret[64])

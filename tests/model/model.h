@@ -106,6 +106,9 @@ int model_do(struct snapmgr *sm, const struct model *m, const struct model_op *o
 int model_mount(struct snapmgr *sm, const struct model *m, struct model_why *why);
 void model_unmount(void);
 
+/* model_bring_up() - activate the pool; @may_import: it may be exported. */
+int model_bring_up(struct snapmgr *sm, bool may_import, struct model_why *why);
+
 struct model_seen; /* what a pool holds */
 /* model_look() - read all of an active pool, contents included. Free it with free(). */
 int model_look(struct snapmgr *sm, struct model_seen **ret, struct model_why *why);

@@ -120,19 +120,12 @@ static int mark(struct model_why *why, const char *what, unsigned int n)
 	return model_done(sdm_message("rig-log", &err, "mark %s%u", what, n), &err, "mark", why);
 }
 
-static void warn(const char *message, void *data)
-{
-	(void)data;
-	printf("warning: %s\n", message);
-}
-
 static struct snapmgr *new_handle(void)
 {
 	struct snapmgr_open_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_open_opts);
 	struct snapmgr *sm;
 
 	opts.wait_ms = 30000;
-	opts.warn = warn;
 	if (snapmgr_open(&opts, &sm, NULL) < 0)
 		abort();
 	return sm;
@@ -240,17 +233,6 @@ static void pass(struct moment *moment, const struct wlog_entry *x)
 	(void)sscanf(x->mark, "end%u", &moment->ended);
 }
 
-/* @may_import: the power went while it was exported. */
-static int bring_up(struct snapmgr *sm, bool may_import, struct model_why *why)
-{
-	struct snapmgr_err err, why_not;
-	int r = snapmgr_pool_activate(sm, MODEL_POOL, &err);
-
-	if (r < 0 && may_import && snapmgr_pool_import(sm, MODEL_POOL, NULL, &why_not) == 0)
-		r = 0;
-	return model_done(r, &err, "activate", why);
-}
-
 /* Nothing of it is in the catalogue's or the kernel's way. */
 static int use_it(struct snapmgr *sm, const struct model *m, struct model_why *why)
 {
@@ -303,7 +285,7 @@ static int hold_against(struct rig *rig, const struct moment *moment, struct sna
 static int look(struct rig *rig, const struct moment *moment, struct model_why *why)
 {
 	struct snapmgr *sm = new_handle();
-	int r = bring_up(sm, torn_header_allowed(rig, moment), why);
+	int r = model_bring_up(sm, torn_header_allowed(rig, moment), why);
 
 	if (r == 0)
 		r = hold_against(rig, moment, sm, rig->tried % 8 == 0, why);
