@@ -39,13 +39,14 @@ DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 CORE_SRC = $(addprefix snapmgr/core/, \
 	pool_property.c \
 	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
-	garbage.c group.c group_object.c handle.c head.c layout.c list.c members.c members_use.c names.c object.c operation.c \
-	message.c messages.c pool.c \
+	garbage.c group.c group_object.c handle.c head.c layout.c list.c members.c members_use.c names.c \
+	message.c messages.c monitor.c monitor_pool.c object.c operation.c pool.c \
 	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_start.c \
 	pool_state.c pool_stop.c property.c quota.c recover.c rename.c resize.c revert.c snapshot.c space.c \
 	strategy.c undo.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \
-	args.c cmd_delete.c cmd_group.c cmd_list.c cmd_message.c cmd_pool.c cmd_property.c cmd_quota.c \
+	args.c cmd_delete.c cmd_group.c cmd_list.c cmd_message.c cmd_monitor.c cmd_pool.c \
+	cmd_property.c cmd_quota.c \
 	cmd_recover.c cmd_revert.c cmd_snapshot.c \
 	cmd_tree.c cmd_undo.c cmd_volume.c common.c confirm.c help.c json.c main.c object.c \
 	out.c pack.c pool_info.c progress.c revert_report.c table.c text.c tree.c)

@@ -277,6 +277,39 @@ int sdm_resume_unchanged(const char *name, struct snapmgr_err *err)
 	return 0;
 }
 
+/* The library's own descriptor, which it can arm, is not to be had from it. */
+int sdm_events_arm(int fd, struct snapmgr_err *err)
+{
+	struct dm_ioctl io = {
+		.version = { DM_VERSION_MAJOR, 0, 0 },
+		.data_size = sizeof(io),
+		.data_start = sizeof(io),
+	};
+
+	if (ioctl(fd, DM_DEV_ARM_POLL, &io) == 0)
+		return 0;
+	if (errno == ENOTTY)
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			       "this kernel's device-mapper does not tell of events");
+	return sm_fail(err, SNAPMGR_KERNEL, errno, "cannot wait for events of device-mapper");
+}
+
+int sdm_events_open(struct snapmgr_err *err)
+{
+	int fd, r = sdm_init(err);
+
+	if (r < 0)
+		return r;
+	fd = open(CONTROL, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return sm_fail(err, SNAPMGR_KERNEL, errno, "cannot open '" CONTROL "'");
+	r = sdm_events_arm(fd, err);
+	if (r == 0)
+		return fd;
+	(void)close(fd);
+	return r;
+}
+
 static int remove_once(const struct sdm_device *dev, struct sdm_cookie *cookie,
 		       struct snapmgr_err *err)
 {

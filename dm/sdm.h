@@ -70,6 +70,16 @@ typedef int sdm_name_fn(const char *name, const char *uuid, uint32_t major, uint
 int sdm_list(const char *uuid_prefix, sdm_name_fn *visit, void *data, struct snapmgr_err *err);
 
 /**
+ * sdm_events_open() - a descriptor that poll() says is readable once something happened to any device
+ *
+ * An event of a target (a pool low on space, a pool in another mode), a removal, a renaming: not what.
+ * Armed until then; the caller's to close. Return: it; -EOPNOTSUPP (unsupported): before Linux 4.13.
+ */
+int sdm_events_open(struct snapmgr_err *err);
+/* sdm_events_arm() - again; before looking at what happened, so that nothing is missed. */
+int sdm_events_arm(int fd, struct snapmgr_err *err);
+
+/**
  * sdm_create() - make a device with its table and resume it
  * @cookie: NULL or a made one
  *

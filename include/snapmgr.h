@@ -186,9 +186,9 @@ struct snapmgr_pool {
 	uint64_t catalogue_bytes, reclaimable_bytes; /* reclaimable: garbage; UINT64_MAX: unknown */
 	uint64_t virtual_bytes;			     /* sum of the volumes' sizes */
 	uint64_t chunk_bytes;
-	uint32_t block_bytes;		      /* logical block size */
-	uint64_t volumes, snapshots, garbage; /* UINT64_MAX where inactive */
-	uint64_t high_water, reserve;	      /* percent; UINT64_MAX where inactive */
+	uint32_t block_bytes;			 /* logical block size */
+	uint64_t volumes, snapshots, garbage;	 /* UINT64_MAX where inactive */
+	uint64_t high_water, low_water, reserve; /* percent; UINT64_MAX where inactive */
 	uint64_t transaction_id;
 	int64_t created_at_us;
 	const struct snapmgr_member *members; /* borrowed for the callback */
@@ -431,7 +431,8 @@ int snapmgr_hold(struct snapmgr *sm, const char *spec, bool hold, struct snapmgr
 
 /**
  * snapmgr_set() - change one property
- * @key: of a pool: high_water, reserve (percentages; empty: the default); of others label, description, project, undo_keep, guest, autostart, revert_to_snapshot_support, or
+ * @key: of a pool: high_water, low_water, reserve (percentages; empty: the default); of others
+ *       label, description, project, undo_keep, guest, autostart, revert_to_snapshot_support, or
  *       tag:KEY (an empty @value removes the tag)
  */
 int snapmgr_set(struct snapmgr *sm, const char *spec, const char *key, const char *value,
@@ -522,6 +523,33 @@ struct snapmgr_messages_opts {
  */
 int snapmgr_messages(struct snapmgr *sm, const char *spec, const struct snapmgr_messages_opts *opts,
 		     snapmgr_message_fn *visit, void *data, struct snapmgr_err *err);
+
+/* Something that a monitor did or noticed; the texts are borrowed for the callback. */
+struct snapmgr_event {
+	const char *pool;  /* its name */
+	const char *level; /* info, warning, error */
+	const char *what;  /* pool (came, went), space, mode, garbage, recover, trouble */
+	const char *text;
+	int64_t at_us;
+};
+typedef int snapmgr_event_fn(const struct snapmgr_event *event, void *data);
+
+struct snapmgr_monitor_opts {
+	size_t size;
+	uint32_t interval_ms; /* look at least so often; 0: every five seconds */
+	int stop_fd;	      /* it ends once this is readable; 0: never */
+};
+/**
+ * snapmgr_monitor() - watch over active pools, now and whenever device-mapper tells of an event
+ * @pool: NULL: every one, also those that come later
+ * @visit: a non-zero answer ends it, and is returned
+ *
+ * Drops what displaced heads and deleted snapshots leave, a bit at a time; finishes or undoes what
+ * dead processes left; tells when data, metadata or catalogue pass a mark, and leaves a message.
+ * While it waits it holds neither a lock nor a device. A pool that is busy is left for the next time.
+ */
+int snapmgr_monitor(struct snapmgr *sm, const char *pool, const struct snapmgr_monitor_opts *opts,
+		    snapmgr_event_fn *visit, void *data, struct snapmgr_err *err);
 
 /* What a driver can do here, computed from its table. */
 struct snapmgr_capability {

@@ -419,6 +419,11 @@ uint64_t scat_used_bytes(struct scat *cat)
 	return count_pages(cat, &pages, NULL) < 0 ? UINT64_MAX : (uint64_t)pages * SCAT_PAGE_BYTES;
 }
 
+uint64_t scat_size_bytes(const struct scat *cat)
+{
+	return cat->vfs->region.db_len;
+}
+
 int scat_check_room(struct scat *cat, struct snapmgr_err *err)
 {
 	int64_t pages = 0;

@@ -164,6 +164,8 @@ int scat_check(struct scat *cat, int (*finding)(const char *line, void *data), v
 /* scat_checkpoint() - move the WAL into the database; a reader may delay it (-EAGAIN). */
 int scat_checkpoint(struct scat *cat, struct snapmgr_err *err);
 uint64_t scat_used_bytes(struct scat *cat);
+/* scat_size_bytes() - the room that scat_used_bytes() is a part of */
+uint64_t scat_size_bytes(const struct scat *cat);
 
 /**
  * scat_begin() - start a write transaction; in one already, nothing

@@ -22,7 +22,7 @@ struct cmd_flags {
 	const char *level, *since;
 	const char *volumes, *snapshots, *volume_size, *snapshot_size; /* limits */
 	uint64_t size_bytes, chunk_bytes;			       /* UINT64_MAX: not given */
-	uint32_t wait_s;
+	uint32_t wait_s, every_s;
 	struct arg_list tags, params;
 };
 
@@ -90,7 +90,7 @@ extern const struct cmd_verb *const cli_families[]; /* tables of verbs; NULL-ter
 extern const struct cmd_verb cmd_pool_verbs[], cmd_volume_verbs[], cmd_delete_verbs[],
 	cmd_snapshot_verbs[], cmd_revert_verbs[], cmd_undo_verbs[], cmd_list_verbs[],
 	cmd_tree_verbs[], cmd_property_verbs[], cmd_quota_verbs[], cmd_group_verbs[],
-	cmd_recover_verbs[], cmd_message_verbs[], cmd_help_verbs[];
+	cmd_recover_verbs[], cmd_message_verbs[], cmd_monitor_verbs[], cmd_help_verbs[];
 
 /* ---- help.c ---- */
 

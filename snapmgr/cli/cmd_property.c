@@ -53,7 +53,8 @@ const struct cmd_verb cmd_property_verbs[] = {
 	  "KEY is label, description, project, undo_keep, guest, autostart,\n"
 	  "revert_to_snapshot_support, or tag:NAME; an empty value removes a tag.\n\n"
 	  "Of a pool: high_water (percent in use from where undo points are dropped,\n"
-	  "90% by default) and reserve (percent that snapshots, clones and new volumes\n"
+	  "90% by default), low_water (percent in use that a monitor warns of, 80% by\n"
+	  "default) and reserve (percent that snapshots, clones and new volumes\n"
 	  "leave free, 5% by default); an empty value is the default.",
 	  NULL, "set p0/v undo_keep=5 tag:role=db", 0 },
 	{ "get", run_get, 1, 2, "OBJECT [KEY]", "print one property, or all that can be set", NULL,

@@ -39,6 +39,7 @@ static const struct field {
 	FIELD("snapshots", NUMBER, snapshots),
 	FIELD("garbage", NUMBER, garbage),
 	FIELD("high_water", NUMBER, high_water),
+	FIELD("low_water", NUMBER, low_water),
 	FIELD("reserve", NUMBER, reserve),
 	FIELD("transaction_id", NUMBER, transaction_id),
 	FIELD("created_at", TIME, created_at_us),
@@ -200,8 +201,10 @@ void pool_lines(FILE *to, const struct snapmgr_pool *p)
 	count_line(to, "volumes", p->volumes);
 	count_line(to, "snapshots", p->snapshots);
 	if (p->high_water != UINT64_MAX)
-		(void)fprintf(to, "high_water: %" PRIu64 "%%\nreserve: %" PRIu64 "%%\n",
-			      p->high_water, p->reserve);
+		(void)fprintf(to,
+			      "high_water: %" PRIu64 "%%\nlow_water: %" PRIu64
+			      "%%\nreserve: %" PRIu64 "%%\n",
+			      p->high_water, p->low_water, p->reserve);
 	count_line(to, "transaction_id", p->transaction_id);
 	for (size_t i = 0; i < p->n_members; i++)
 		member_line(to, &p->members[i]);
@@ -278,20 +281,29 @@ static void limit(struct json *j, FILE *plain, const char *key, uint64_t percent
 int pool_property(struct json *j, FILE *plain, const struct snapmgr_pool *p, const char *key,
 		  struct snapmgr_err *err)
 {
-	const bool high = !key || strcmp(key, "high_water") == 0;
-	const bool reserve = !key || strcmp(key, "reserve") == 0;
+	const struct {
+		const char *key;
+		uint64_t percent;
+	} all[] = {
+		{ "high_water", p->high_water },
+		{ "low_water", p->low_water },
+		{ "reserve", p->reserve },
+	};
+	bool known = !key;
 
-	if (!high && !reserve)
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
-			       "a pool has no property '%.40s': it has high_water and reserve",
-			       key);
+	for (size_t i = 0; i < SM_ARRAY(all); i++)
+		known |= key && strcmp(key, all[i].key) == 0;
+	if (!known)
+		return sm_fail(
+			err, SNAPMGR_USAGE, EINVAL,
+			"a pool has no property '%.40s': it has high_water, low_water and reserve",
+			key);
 	if (p->high_water == UINT64_MAX)
 		return sm_fail(err, SNAPMGR_BAD_STATE, ENODEV,
 			       "pool '%s' is not active: 'snapmgr pool activate %s' brings it up",
 			       p->name, p->name);
-	if (high)
-		limit(j, plain, "high_water", p->high_water, key);
-	if (reserve)
-		limit(j, plain, "reserve", p->reserve, key);
+	for (size_t i = 0; i < SM_ARRAY(all); i++)
+		if (!key || strcmp(key, all[i].key) == 0)
+			limit(j, plain, all[i].key, all[i].percent, key);
 	return 0;
 }

@@ -345,7 +345,8 @@ int sm_space_relieve(struct sm_pool *pool, struct snapmgr_err *err);
 
 struct sm_limits {
 	uint32_t high_water; /* percent in use, of data or metadata, from where undo points go */
-	uint32_t reserve;    /* percent that snapshots, clones and new volumes leave free */
+	uint32_t low_water; /* percent in use, of those or the catalogue, that a monitor warns of */
+	uint32_t reserve;   /* percent that snapshots, clones and new volumes leave free */
 };
 int sm_limits_get(struct sm_pool *pool, struct sm_limits *ret, struct snapmgr_err *err);
 #define SM_LIMIT_LEAST 50u /* no pool less full than this has to look at its limits */
@@ -444,6 +445,13 @@ void sm_head_settle(struct sm_pool *pool, struct sm_head_change *change);
 
 /* sm_garbage_drop() - delete what the kernel lets go of; returns how many, or a negative errno. */
 int sm_garbage_drop(struct sm_pool *pool, struct snapmgr_err *err);
+/**
+ * sm_garbage_drop_some() - the same for about @budget_ms, so that others get the lock in between
+ * @after: in and out: ids up to this one were looked at; 0 at first
+ * @ret_more: there are others
+ */
+int sm_garbage_drop_some(struct sm_pool *pool, uint32_t budget_ms, uint32_t *after, bool *ret_more,
+			 struct snapmgr_err *err);
 
 /* ---- message.c ---- */
 

@@ -23,7 +23,8 @@ static int collect(uint32_t thin, void *data)
 }
 
 /* An id that is still mapped stays garbage. Its row goes after the kernel's delete, never before. */
-static int drop_batch(struct sm_pool *pool, const struct batch *b, struct snapmgr_err *err)
+static int drop_batch(struct sm_pool *pool, struct batch *b, uint64_t until_ns,
+		      struct snapmgr_err *err)
 {
 	bool gone[BATCH] = { false };
 	int n = 0, r = 0;
@@ -32,6 +33,8 @@ static int drop_batch(struct sm_pool *pool, const struct batch *b, struct snapmg
 		r = pool->b.driver->drop(&pool->b, b->thins[i], err);
 		gone[i] = r == 0;
 		r = r == -EBUSY ? 0 : r;
+		if (sm_monotonic_ns() >= until_ns)
+			b->n = i + 1;
 	}
 	if (r == 0)
 		r = scat_begin(pool->cat, err);
@@ -58,7 +61,7 @@ int sm_garbage_drop(struct sm_pool *pool, struct snapmgr_err *err)
 		int r = scat_garbage_each(pool->cat, collect, &b, err);
 
 		if (r >= 0 && b.n)
-			r = drop_batch(pool, &b, err);
+			r = drop_batch(pool, &b, UINT64_MAX, err);
 		if (r < 0)
 			return r;
 		total += b.n ? r : 0;
@@ -66,4 +69,22 @@ int sm_garbage_drop(struct sm_pool *pool, struct snapmgr_err *err)
 			return total;
 		after = b.thins[BATCH - 1];
 	}
+}
+
+int sm_garbage_drop_some(struct sm_pool *pool, uint32_t budget_ms, uint32_t *after, bool *ret_more,
+			 struct snapmgr_err *err)
+{
+	const uint64_t until_ns = sm_monotonic_ns() + budget_ms * UINT64_C(1000000);
+	struct batch b = { .after = *after };
+	size_t found;
+	int r = scat_garbage_each(pool->cat, collect, &b, err);
+
+	*ret_more = false;
+	if (r < 0 || !b.n)
+		return r < 0 ? r : 0;
+	found = b.n;
+	r = drop_batch(pool, &b, until_ns, err);
+	*after = b.thins[b.n - 1];
+	*ret_more = b.n < found || found == BATCH;
+	return r;
 }

@@ -65,6 +65,7 @@ static void fill_active(const struct show *show, struct sm_pool *pool, struct sn
 		return;
 	}
 	p->high_water = limits.high_water;
+	p->low_water = limits.low_water;
 	p->reserve = limits.reserve;
 	p->volumes = counts.volumes;
 	p->snapshots = counts.snapshots;
@@ -102,6 +103,7 @@ static void fill(const struct sm_members *m, struct snapmgr_pool *p)
 		.snapshots = UNKNOWN,
 		.garbage = UNKNOWN,
 		.high_water = UNKNOWN,
+		.low_water = UNKNOWN,
 		.reserve = UNKNOWN,
 		.transaction_id = UNKNOWN,
 		.created_at_us = sb->created_at_us,

@@ -11,6 +11,7 @@ static const struct property {
 	size_t at; /* in struct sm_limits */
 } properties[] = {
 	{ "high_water", "90%", SM_LIMIT_LEAST, 100, offsetof(struct sm_limits, high_water) },
+	{ "low_water", "80%", 1, 100, offsetof(struct sm_limits, low_water) },
 	{ "reserve", "5%", 0, SM_LIMIT_LEAST, offsetof(struct sm_limits, reserve) },
 };
 
@@ -69,9 +70,10 @@ int sm_pool_property(struct sm_pool *pool, const char *key, const char *value,
 	uint32_t n;
 
 	if (!p)
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
-			       "a pool has no property '%.40s': it has high_water and reserve",
-			       key);
+		return sm_fail(
+			err, SNAPMGR_USAGE, EINVAL,
+			"a pool has no property '%.40s': it has high_water, low_water and reserve",
+			key);
 	if (*value && !parse(p, value, &n))
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
 			       "%s is a percentage from %u%% to %u%%, not '%.40s'", key, p->min,

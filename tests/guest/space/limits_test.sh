@@ -27,6 +27,7 @@ limits_are_set_and_shown_and_wrong_ones_refused_body()
 	snapmgr get p0 --json | expect '90 5' '"\(.high_water) \(.reserve)"'
 	ok snapmgr set p0 high_water=95% reserve=0
 	[ "$(snapmgr get p0)" = "high_water: 95%
+low_water: 80%
 reserve: 0%" ] || atf_fail "not: $(snapmgr get p0)"
 	[ "$(snapmgr get p0 high_water)" = 95% ] || atf_fail "high_water"
 	refuses usage 2 set p0 high_water=49%
