@@ -265,6 +265,7 @@ int snapmgr_pool_check(struct snapmgr *sm, const char *pool,
 struct snapmgr_pool_destroy_opts {
 	size_t size;
 	bool dry_run;
+	bool force; /* although snapshots are held, or nobody can look whether they are */
 };
 int snapmgr_pool_destroy(struct snapmgr *sm, const char *pool,
 			 const struct snapmgr_pool_destroy_opts *opts, struct snapmgr_err *err);

@@ -281,6 +281,7 @@ static int run_destroy(struct cmd *cmd)
 	int r = snapmgr_pool_show(cmd->sm, cmd->args[0], visit_loss, &loss, &cmd->err);
 
 	opts.dry_run = cmd->flags.dry_run;
+	opts.force = cmd->flags.force;
 	(void)snprintf(question, sizeof(question), "destroy %s", loss.text);
 	if (r == 0 && !opts.dry_run)
 		r = confirm(cmd, question);
@@ -322,7 +323,12 @@ static const struct arg_opt check_opts[] = {
 	CLI_PROGRESS,
 	CLI_END,
 };
-static const struct arg_opt destroy_opts[] = { CLI_YES, CLI_DRY_RUN, CLI_END };
+static const struct arg_opt destroy_opts[] = {
+	CLI_FLAG("force", force, "although snapshots are held, or nobody can look for that"),
+	CLI_YES,
+	CLI_DRY_RUN,
+	CLI_END,
+};
 
 const struct cmd_verb cmd_pool_verbs[] = {
 	{ "pool create", run_create, 2, CMD_ANY, "NAME DEVICE...",

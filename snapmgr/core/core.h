@@ -193,6 +193,9 @@ int sm_visit_group(struct sm_pool *pool, const struct scat_group *g, snapmgr_obj
 		   void *data, struct snapmgr_err *err);
 int sm_visit_set(struct sm_pool *pool, const struct scat_group *g, const struct scat_set *s,
 		 snapmgr_object_fn *visit, void *data, struct snapmgr_err *err);
+/* sm_snapshot_spec() - "p0/v@s1", or its UUID where its volume is gone: what a command takes */
+void sm_snapshot_spec(const struct sm_pool *pool, const struct scat_snapshot *s,
+		      char ret[SNAPMGR_SPEC_TEXT]);
 /* Kernel devices of rows. */
 void sm_volume_device(const struct sm_pool *pool, const struct scat_volume *v, struct sm_vdev *ret);
 void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *s,

@@ -28,11 +28,12 @@ static void release(struct del *d)
 
 static int check_snapshot(struct del *d, const struct scat_snapshot *s)
 {
+	char spec[SNAPMGR_SPEC_TEXT];
+
+	sm_snapshot_spec(&d->f.pool, s, spec);
 	if (s->hold)
 		return sm_fail(d->err, SNAPMGR_HELD, EBUSY,
-			       "snapshot '%s/%s@%s' is held: 'snapmgr release %s/%s@%s' first",
-			       d->f.pool.row.name, s->volume_name, s->c.name, d->f.pool.row.name,
-			       s->volume_name, s->c.name);
+			       "snapshot '%s' is held: 'snapmgr release %s' first", spec, spec);
 	return sm_snapshot_ready(&d->f.pool, s, d->err);
 }
 

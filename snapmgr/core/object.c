@@ -20,6 +20,16 @@ void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *
 	ret->size_bytes = s->c.size_bytes;
 }
 
+void sm_snapshot_spec(const struct sm_pool *pool, const struct scat_snapshot *s,
+		      char ret[SNAPMGR_SPEC_TEXT])
+{
+	if (s->volume)
+		(void)snprintf(ret, SNAPMGR_SPEC_TEXT, "%s/%s@%s", pool->row.name, s->volume_name,
+			       s->c.name);
+	else
+		sm_uuid_text(&s->c.uuid, ret);
+}
+
 static void undo_name(uint32_t back, char ret[SNAPMGR_NAME_MAX + 1])
 {
 	(void)snprintf(ret, SNAPMGR_NAME_MAX + 1, back ? "undo~%u" : "undo", back);

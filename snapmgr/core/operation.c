@@ -107,10 +107,13 @@ int sm_volume_ready(const struct sm_pool *pool, const struct scat_volume *v, boo
 int sm_snapshot_ready(const struct sm_pool *pool, const struct scat_snapshot *s,
 		      struct snapmgr_err *err)
 {
+	char spec[SNAPMGR_SPEC_TEXT];
+
 	if (s->c.state == SCAT_AVAILABLE)
 		return 0;
-	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "snapshot '%s/%s@%s' is in state '%s'",
-		       pool->row.name, s->volume_name, s->c.name, scat_state_name(s->c.state));
+	sm_snapshot_spec(pool, s, spec);
+	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "snapshot '%s' is in state '%s'", spec,
+		       scat_state_name(s->c.state));
 }
 
 int64_t sm_next_time(int64_t now_us, int64_t previous_us)

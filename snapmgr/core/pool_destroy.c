@@ -5,25 +5,114 @@
 
 #include "snapmgr/core/core.h"
 
-static int held(const struct scat_snapshot *s, void *data)
+/* ---- held snapshots ---- */
+
+#define NAMED 3
+
+struct held { /* the first few, and how many there are */
+	const struct sm_pool *pool;
+	char names[NAMED * (SNAPMGR_SPEC_TEXT + 4)];
+	size_t n;
+};
+
+static int collect_held(const struct scat_snapshot *s, void *data)
 {
-	if (!s->hold)
+	struct held *h = data;
+	char spec[SNAPMGR_SPEC_TEXT];
+	size_t len = strlen(h->names);
+
+	if (!s->hold || h->n++ >= NAMED)
 		return 0;
-	*(struct scat_snapshot *)data = *s;
-	return 1;
+	sm_snapshot_spec(h->pool, s, spec);
+	(void)snprintf(h->names + len, sizeof(h->names) - len, "%s'%s'", len ? ", " : "", spec);
+	return 0;
 }
 
 static int refuse_held(struct sm_pool *pool, struct snapmgr_err *err)
 {
-	struct scat_snapshot s;
-	int r = pool->cat ? scat_snapshot_each(pool->cat, -1, held, &s, err) : 0;
+	struct held h = { .pool = pool };
+	char more[40] = "";
+	int r = scat_snapshot_each(pool->cat, -1, collect_held, &h, err);
 
-	if (r <= 0)
+	if (r < 0 || !h.n)
 		return r;
+	if (h.n > NAMED)
+		(void)snprintf(more, sizeof(more), " and %zu more", h.n - NAMED);
 	return sm_fail(err, SNAPMGR_HELD, EBUSY,
-		       "pool '%s' has a held snapshot: '%s@%s'; release it first", pool->row.name,
-		       s.volume_name, s.c.name);
+		       "pool '%s' has held snapshots: %.600s%s; 'snapmgr release' them, or --force "
+		       "destroys them too",
+		       pool->row.name, h.names, more);
 }
+
+/* Somebody may have been promised that they stay: that nobody can look is no answer. */
+static int refuse_blind(const char *pool, const struct snapmgr_err *why, struct snapmgr_err *err)
+{
+	if (err) {
+		*err = *why;
+		(void)snprintf(
+			err->message, sizeof(err->message),
+			"it cannot be told whether pool '%s' has held snapshots (--force destroys "
+			"it all the same): %.500s",
+			pool, why->message);
+	}
+	return -why->errnum;
+}
+
+static int look_for_held(struct sm_pool *pool, const struct sm_members *m, struct snapmgr_err *err)
+{
+	AUTO(sm_layout_release) struct sm_layout layout = { 0 };
+	struct snapmgr_err why = { 0 };
+	struct sdm_info info;
+	int r = sm_members_layout(m, &layout, &why);
+
+	if (r == 0)
+		r = sm_region_map(&pool->b, SM_ROLE_CATALOGUE, &layout.catalogue, &why);
+	if (r == 0)
+		r = sdm_info(pool->b.roles[SM_ROLE_CATALOGUE].name, &info, &why);
+	if (r == 0) {
+		sm_node_path(&info, pool->node, sizeof(pool->node));
+		r = scat_open(pool->node, &pool->b.uuid, false, &pool->cat, &why);
+	}
+	if (r == 0)
+		r = scat_pool_get(pool->cat, &pool->row, &why);
+	if (r == 0)
+		r = refuse_held(pool, &why);
+	if (r < 0 && why.code == SNAPMGR_HELD && err)
+		*err = why;
+	else if (r < 0)
+		return refuse_blind(m->sb.pool_name, &why, err);
+	return r;
+}
+
+/* Of an inactive pool: its catalogue alone is mapped for it, and unmapped again. */
+static int refuse_held_inactive(struct sm_pool *pool, const struct sm_members *m,
+				struct snapmgr_err *err)
+{
+	const struct sm_driver *driver;
+	struct snapmgr_err why;
+	int r = sm_members_complete(m, &why);
+
+	if (r == 0)
+		r = sm_driver_find(m->sb.driver, &driver, &why);
+	if (r < 0)
+		return refuse_blind(m->sb.pool_name, &why, err);
+	sm_backend_init(&pool->b, driver, &m->sb.pool_uuid, m->sb.pool_name, m->sb.chunk_sectors,
+			m->sb.block_bytes);
+	r = sm_pool_stop(pool, err); /* what somebody left who was killed half way */
+	if (r == 0)
+		r = look_for_held(pool, m, err);
+	(void)sm_pool_stop(pool, NULL);
+	return r;
+}
+
+static int refuse_held_active(struct sm_pool *pool, const char *uuid, struct snapmgr_err *err)
+{
+	const struct snapmgr_err why = { SNAPMGR_DAMAGED, EUCLEAN, "its catalogue cannot be read" };
+
+	return pool->cat ? refuse_held(pool, err) : refuse_blind(uuid, &why, err);
+}
+
+/* ---- the deed ---- */
 
 /* Member 0 first: without it the rest is no pool any more. */
 static int erase(const struct sm_members *m, struct snapmgr_err *err)
@@ -43,8 +132,8 @@ static int refuse_conflict(const struct sm_members *m, struct snapmgr_err *err)
 	return m->conflict[0] ? sm_fail(err, SNAPMGR_EXISTS, EEXIST, "%s", m->conflict) : 0;
 }
 
-static int destroy_active(struct snapmgr *sm, const char *uuid, bool dry_run,
-			  struct snapmgr_err *err)
+static int destroy_active(struct snapmgr *sm, const char *uuid,
+			  const struct snapmgr_pool_destroy_opts *o, struct snapmgr_err *err)
 {
 	AUTO(sm_members_release) struct sm_members m = { 0 };
 	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
@@ -54,9 +143,9 @@ static int destroy_active(struct snapmgr *sm, const char *uuid, bool dry_run,
 		r = sm_members_running(&pool, &m, err);
 	if (r == 0)
 		r = refuse_conflict(&m, err);
-	if (r == 0)
-		r = refuse_held(&pool, err);
-	if (r < 0 || dry_run)
+	if (r == 0 && !o->force)
+		r = refuse_held_active(&pool, uuid, err);
+	if (r < 0 || o->dry_run)
 		return r;
 	r = sm_pool_stop(&pool, err); /* the lock is kept until the superblocks are gone */
 	return r == 0 ? erase(&m, err) : r;
@@ -77,13 +166,13 @@ static int refuse_foreign(const struct ssb *sb, const char *uuid, struct snapmgr
 		sb->host, sb->pool_name, uuid);
 }
 
-static int destroy_inactive(struct snapmgr *sm, const char *uuid, bool dry_run,
-			    struct snapmgr_err *err)
+static int destroy_inactive(struct snapmgr *sm, const char *uuid,
+			    const struct snapmgr_pool_destroy_opts *o, struct snapmgr_err *err)
 {
 	AUTO(sm_members_release) struct sm_members m = { 0 };
-	AUTO(slock_drop) struct slock lock = SLOCK_NONE;
+	AUTO(sm_pool_close) struct sm_pool pool = { .sm = sm, .lock = SLOCK_NONE };
 	bool active = false;
-	int r = sm_members_lock(sm, uuid, &m, &lock, err);
+	int r = sm_members_lock(sm, uuid, &m, &pool.lock, err);
 
 	if (r == 0)
 		r = sm_pool_is_active(&m.sb.pool_uuid, &active, err);
@@ -94,7 +183,9 @@ static int destroy_inactive(struct snapmgr *sm, const char *uuid, bool dry_run,
 		r = refuse_conflict(&m, err);
 	if (r == 0)
 		r = refuse_foreign(&m.sb, uuid, err);
-	return r < 0 || dry_run ? r : erase(&m, err);
+	if (r == 0 && !o->force)
+		r = refuse_held_inactive(&pool, &m, err);
+	return r < 0 || o->dry_run ? r : erase(&m, err);
 }
 
 int snapmgr_pool_destroy(struct snapmgr *sm, const char *name,
@@ -102,10 +193,10 @@ int snapmgr_pool_destroy(struct snapmgr *sm, const char *name,
 {
 	SM_OPTS(struct snapmgr_pool_destroy_opts, o, opts);
 	struct snapmgr_err why;
-	int r = destroy_active(sm, name, o.dry_run, &why);
+	int r = destroy_active(sm, name, &o, &why);
 
 	if (r == -ENODEV && why.code == SNAPMGR_BAD_STATE)
-		return destroy_inactive(sm, name, o.dry_run, err);
+		return destroy_inactive(sm, name, &o, err);
 	if (r < 0 && err)
 		*err = why;
 	return r;

@@ -115,7 +115,7 @@ a_superblock_without_a_good_copy_is_refused_body()
 	blkdiscard -f -z -l 1M "$b"
 	ok snapmgr pool create p1 "$b"
 	# And a member of an incomplete pool is freed by destroying that.
-	ok snapmgr pool destroy p0 --yes
+	ok snapmgr pool destroy p0 --yes --force
 	ok snapmgr pool create p0 "$a"
 }
 
@@ -350,8 +350,9 @@ a_corrupted_page_of_the_catalogue_is_found_body()
 	finds "catalogue" 1 --repair
 	refuses damaged 1 pool check p0
 	refuses damaged 1 pool activate p0
+	refuses damaged 1 pool destroy p0 --yes
 	[ "$(dmsetup ls)" = "No devices found" ] || atf_fail "left: $(dmsetup ls)"
-	ok snapmgr pool destroy p0 --yes
+	ok snapmgr pool destroy p0 --yes --force
 }
 
 atf_test_case an_active_pool_with_a_lost_catalogue_comes_down
@@ -373,7 +374,7 @@ an_active_pool_with_a_lost_catalogue_comes_down_body()
 	warns catalogue snapmgr pool deactivate p0
 	[ "$(dmsetup ls)" = "No devices found" ] || atf_fail "left: $(dmsetup ls)"
 	refuses damaged 1 pool activate p0
-	ok snapmgr pool destroy p0 --yes
+	ok snapmgr pool destroy p0 --yes --force
 }
 
 atf_init_test_cases()

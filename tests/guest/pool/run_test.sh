@@ -172,7 +172,9 @@ destroy_frees_the_devices_body()
 	ok snapmgr pool deactivate p1
 	losetup -d "$b"
 	refuses not_found 3 pool activate p1
-	ok snapmgr pool destroy p1 --yes
+	refuses not_found 3 pool destroy p1 --yes # nobody can look for held snapshots
+	says "held" "--force"
+	ok snapmgr pool destroy p1 --yes --force
 	ok snapmgr pool create p2 "$a"
 }
 
