@@ -71,7 +71,8 @@ struct scat_volume {
 		uint32_t thin; /* 0: none was */
 		int64_t parent;
 		uint64_t size_bytes;
-		bool swapped; /* with an undo point, which has it now */
+		bool swapped;	     /* with an undo point, which has it now */
+		struct sm_uuid with; /* the operation that did so to several at once; or null */
 	} before;
 };
 struct scat_snapshot {

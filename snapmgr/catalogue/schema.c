@@ -59,7 +59,8 @@ static const struct object objects[] = {
 		     "undo_keep INTEGER NOT NULL,autostart INTEGER NOT NULL,"
 		     "guest INTEGER NOT NULL,revert_support INTEGER NOT NULL,"
 		     "before_thin INTEGER,before_parent INTEGER,"
-		     "before_size INTEGER NOT NULL,before_swapped INTEGER NOT NULL"),
+		     "before_size INTEGER NOT NULL,before_swapped INTEGER NOT NULL,"
+		     "before_with BLOB"),
 	IMPLIED("volumes", "1"),
 	IMPLIED("volumes", "2"),
 	INDEX("volumes_parent", "volumes(parent)"),

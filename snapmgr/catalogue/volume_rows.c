@@ -7,7 +7,8 @@
 #define SELECT                                                                                   \
 	"SELECT v.id,v.uuid,n.name,v.project,v.label,v.description,v.created_at,v.state,v.size," \
 	"v.thin,v.parent,v.sequence,v.last_snapshot_at,v.undo_keep,v.autostart,v.guest,"         \
-	"v.revert_support,v.before_thin,v.before_parent,v.before_size,v.before_swapped "         \
+	"v.revert_support,v.before_thin,v.before_parent,v.before_size,v.before_swapped,"         \
+	"v.before_with "                                                                         \
 	"FROM names n JOIN volumes v ON v.id=n.id "
 
 static int read_volume(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct snapmgr_err *err)
@@ -27,6 +28,7 @@ static int read_volume(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct s
 	v.before.parent = scat_row_id(&row, "parent before");
 	v.before.size_bytes = (uint64_t)scat_row_int(&row, 0, INT64_MAX, "size before");
 	v.before.swapped = scat_row_bool(&row, "swap");
+	scat_row_uuid_or_null(&row, &v.before.with, "set");
 	r = scat_row_end(cat, &row, "volume", sqlite3_column_int64(stmt, 0), err);
 	if (r == 0)
 		memcpy(ret, &v, sizeof(v));
@@ -172,7 +174,8 @@ int scat_volume_update(struct scat *cat, const struct scat_volume *v, struct sna
 	static const char sql[] =
 		"UPDATE volumes SET project=?2,label=?3,description=?4,state=?5,size=?6,sequence=?7,"
 		"last_snapshot_at=?8,undo_keep=?9,autostart=?10,guest=?11,revert_support=?12,"
-		"before_thin=?13,before_parent=?14,before_size=?15,before_swapped=?16 WHERE id=?1";
+		"before_thin=?13,before_parent=?14,before_size=?15,before_swapped=?16,"
+		"before_with=?17 WHERE id=?1";
 	const struct scat_common *c = &v->c;
 	int r = check_volume(v, err);
 
@@ -187,7 +190,8 @@ int scat_volume_update(struct scat *cat, const struct scat_volume *v, struct sna
 			  ARG_INT(v->last_snapshot_at_us), ARG_INT(v->undo_keep),
 			  ARG_INT(v->autostart), ARG_INT(v->guest), ARG_INT(v->revert_support),
 			  ARG_ID(v->before.thin), ARG_ID(v->before.parent),
-			  ARG_INT(v->before.size_bytes), ARG_INT(v->before.swapped)),
+			  ARG_INT(v->before.size_bytes), ARG_INT(v->before.swapped),
+			  ARG_UUID_OR_NULL(&v->before.with)),
 		     err);
 	return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }

@@ -417,7 +417,7 @@ int sm_names_follow(struct sm_pool *pool, struct snapmgr_err *err);
 /* ---- head.c: change what a volume's head is; revert, undo and resize are made of it ---- */
 
 struct sm_head_change {
-	bool swap; /* with an undo point, which gets the old head */
+	bool swap;			      /* with an undo point, which gets the old head */
 	const struct scat_snapshot *snapshot; /* restored from, or NULL */
 	struct scat_volume *volume;
 	uint32_t thin; /* the new head */
@@ -426,13 +426,20 @@ struct sm_head_change {
 	/* Further rows of the same transaction: undo points, garbage. May be NULL. */
 	int (*rows)(struct sm_pool *pool, struct sm_head_change *change, struct snapmgr_err *err);
 	void *arg;
-	bool online;
-	uint64_t suspended_ns;	   /* out */
-	struct sdm_switch *settle; /* out: wait with it after unlocking; free it */
-	bool unclear; /* out, of a failure: the commit is there, or may be: see sm_head_abort() */
+	const struct sm_claim *claim;
+	struct sm_head_change *next; /* changes at the same instant, by the same commit; or NULL */
+	struct scat_volume wanted;   /* of sm_head_switch() */
+	/* Out, in the first of them: */
+	uint64_t suspended_ns;
+	struct sdm_switch *settle; /* wait with it after unlocking; free it */
+	bool unclear; /* of a failure: the commit is there, or may be: see sm_head_abort() */
 };
-int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct sm_claim *claim,
-		   struct snapmgr_err *err);
+/**
+ * sm_head_switch() - @change and those linked to it, all or none
+ *
+ * All that are mapped are suspended before the one commit, and resumed after it.
+ */
+int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct snapmgr_err *err);
 /**
  * sm_head_abort() - after a failure: is all as it was before?
  *

@@ -16,19 +16,21 @@ int sm_keep_object(const struct snapmgr_object *object, void *data)
 	return 0;
 }
 
-static int check_size(const struct sm_found *f, const struct sm_displace *d, uint64_t size_bytes,
+static int check_size(const struct sm_pool *pool, const struct sm_displace *d,
 		      struct snapmgr_err *err)
 {
-	if (size_bytes >= f->volume.c.size_bytes || !d->claim.others || d->force)
+	const struct scat_common *v = &d->volume->c;
+
+	if (d->change.size_bytes >= v->size_bytes || !d->claim.others || d->force)
 		return 0;
 	return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
 		       "'%s/%s' is open and would shrink from %" PRIu64 " to %" PRIu64
 		       " bytes: whoever writes past the new end gets an error; --force does it",
-		       f->pool.row.name, f->volume.c.name, f->volume.c.size_bytes, size_bytes);
+		       pool->row.name, v->name, v->size_bytes, d->change.size_bytes);
 }
 
 /* A suspend would wait for writes that the full pool has queued. */
-static int check_full(const struct sm_found *f, const struct sm_displace *d, bool out_of_data,
+static int check_full(const struct sm_pool *pool, const struct sm_displace *d, bool out_of_data,
 		      struct snapmgr_err *err)
 {
 	if (!out_of_data || !d->claim.others)
@@ -37,46 +39,81 @@ static int check_full(const struct sm_found *f, const struct sm_displace *d, boo
 		err, SNAPMGR_NO_SPACE, ENOSPC,
 		"pool '%s' is out of data space and '%s' is open, maybe with writes that wait for space: close "
 		"it, or extend the pool with 'snapmgr pool extend %s DEVICE'",
-		f->pool.row.name, f->volume.c.name, f->pool.row.name);
+		pool->row.name, d->volume->c.name, pool->row.name);
 }
 
-static int take_mounts(struct sm_displace *d, const struct sm_vdev *dev, struct snapmgr_err *err)
+static int take_mounts(struct sm_pool *pool, struct sm_displace *d, struct snapmgr_err *err)
 {
 	struct sdm_info info;
-	int r = sdm_info(dev->dm.name, &info, err);
+	struct sm_vdev dev;
+	int r;
 
+	sm_volume_device(pool, d->volume, &dev);
+	r = sdm_info(dev.dm.name, &info, err);
 	if (r < 0 || !info.exists)
 		return r;
 	return shost_unmount(makedev(info.major, info.minor), &d->mounts, err);
 }
 
-int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size_bytes,
-			bool out_of_data, bool dry_run, struct snapmgr_err *err)
+/*
+ * One volume's filesystem may be mounted below another's, which cannot be unmounted before it: as long
+ * as one goes, the others are tried again.
+ */
+static int unmount_all(struct sm_pool *pool, struct sm_displace *d, size_t n,
+		       struct snapmgr_err *err)
+{
+	size_t done = 0, before;
+	int first, r;
+
+	sm_signals_hold(&d->signals);
+	d->held = true;
+	do {
+		before = done;
+		first = 0;
+		for (size_t i = 0; i < n; i++) {
+			if (d[i].unmounted)
+				continue;
+			r = take_mounts(pool, &d[i], first < 0 ? NULL : err);
+			if (r == 0)
+				d[i].unmounted = ++done;
+			else if (first == 0)
+				first = r;
+		}
+	} while (done < n && done > before);
+	return first;
+}
+
+static int prepare_one(struct sm_pool *pool, struct sm_displace *d, bool out_of_data, bool dry_run,
+		       struct snapmgr_err *err)
 {
 	char spec[2 * SNAPMGR_NAME_MAX + 2];
 	struct sm_vdev dev;
-	int r = 0;
+	int r;
 
-	(void)snprintf(spec, sizeof(spec), "%s/%s", f->pool.row.name, f->volume.c.name);
-	sm_volume_device(&f->pool, &f->volume, &dev);
+	(void)snprintf(spec, sizeof(spec), "%s/%s", pool->row.name, d->volume->c.name);
+	sm_volume_device(pool, d->volume, &dev);
 	if (d->remount &&
 	    dry_run) /* nothing is unmounted, so it cannot be claimed: look at the others */
 		return sm_claim_trial(&dev, spec,
 				      SHOST_SWAP | SHOST_HOLDER | SHOST_LOOP |
 					      (d->online ? 0 : SHOST_PROCESS),
 				      err);
-	if (d->remount) {
-		sm_signals_hold(&d->signals);
-		d->held = true;
-		r = take_mounts(d, &dev, err);
-	}
+	r = sm_claim(pool, &dev, spec, d->online, &d->claim, err);
 	if (r == 0)
-		r = sm_claim(&f->pool, &dev, spec, d->online, &d->claim, err);
+		r = check_size(pool, d, err);
 	if (r == 0)
-		r = check_size(f, d, size_bytes, err);
-	if (r == 0)
-		r = check_full(f, d, out_of_data, err);
+		r = check_full(pool, d, out_of_data, err);
 	return r == 0 ? sm_claim_flush(&d->claim, spec, err) : r;
+}
+
+int sm_displace_prepare(struct sm_pool *pool, struct sm_displace *d, size_t n, bool out_of_data,
+			bool dry_run, struct snapmgr_err *err)
+{
+	int r = d->remount && !dry_run ? unmount_all(pool, d, n, err) : 0;
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = prepare_one(pool, &d[i], out_of_data, dry_run, err);
+	return r;
 }
 
 /* Undo points beyond the volume's number go, the oldest first. */
@@ -113,21 +150,21 @@ static int evict(struct sm_pool *pool, int64_t volume, uint32_t keep, struct sna
 	return r < 0 ? r : 0;
 }
 
-int sm_displace_check_undo(struct sm_found *f, struct snapmgr_err *err)
+int sm_displace_check_undo(struct sm_pool *pool, const struct scat_volume *v,
+			   struct snapmgr_err *err)
 {
-	const uint32_t keep = f->volume.undo_keep;
 	struct scat_undo undo;
 	struct sdm_info info;
 	struct sm_vdev dev;
 	int r;
 
-	if (!keep)
+	if (!v->undo_keep)
 		return 0;
-	for (uint32_t back = keep - 1;; back++) {
-		r = scat_undo_nth(f->pool.cat, f->volume.id, back, &undo, err);
+	for (uint32_t back = v->undo_keep - 1;; back++) {
+		r = scat_undo_nth(pool->cat, v->id, back, &undo, err);
 		if (r < 0)
 			return r == -ENOENT ? 0 : r;
-		sm_undo_device(&f->pool, &f->volume, &undo, back, &dev);
+		sm_undo_device(pool, v, &undo, back, &dev);
 		r = sdm_info_by_uuid(dev.dm.uuid, &info, err);
 		if (r < 0)
 			return r;
@@ -136,7 +173,7 @@ int sm_displace_check_undo(struct sm_found *f, struct snapmgr_err *err)
 				err, SNAPMGR_IN_USE, EBUSY,
 				"the undo point '%s/%s@undo~%u', which would go now, is active: deactivate it "
 				"first",
-				f->pool.row.name, f->volume.c.name, back);
+				pool->row.name, v->c.name, back);
 	}
 }
 
@@ -182,6 +219,8 @@ static int keep_or_drop(struct sm_pool *pool, struct sm_head_change *change,
 	if (!d->kept)
 		return scat_garbage_add(pool->cat, d->old_thin, err);
 	sm_uuid_make(&undo.uuid);
+	if (d->together)
+		undo.displaced_with = pool->op.uuid;
 	r = scat_undo_insert(pool->cat, &undo, err);
 	if (r < 0 ||
 	    d->swap) /* a swap makes no point more, and drops none: it can be swapped again */
@@ -191,20 +230,27 @@ static int keep_or_drop(struct sm_pool *pool, struct sm_head_change *change,
 
 static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struct snapmgr_err *err)
 {
+	const struct sm_displace *d = change->arg;
 	int r = keep_or_drop(pool, change, err);
 
-	return r == 0 ? leave_message(pool, change, err) : r;
+	return r == 0 && !d->quiet ? leave_message(pool, change, err) : r;
 }
 
-int sm_displace(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *err)
+int sm_displace(struct sm_pool *pool, struct sm_displace *all, size_t n, struct snapmgr_err *err)
 {
-	d->old_thin = f->volume.c.thin;
-	d->old_size_bytes = f->volume.c.size_bytes;
-	d->old_parent = f->volume.c.parent;
-	d->change.volume = &f->volume;
-	d->change.rows = write_rows;
-	d->change.arg = d;
-	return sm_head_switch(&f->pool, &d->change, &d->claim, err);
+	for (size_t i = 0; i < n; i++) {
+		struct sm_displace *d = &all[i];
+
+		d->old_thin = d->volume->c.thin;
+		d->old_size_bytes = d->volume->c.size_bytes;
+		d->old_parent = d->volume->c.parent;
+		d->change.volume = d->volume;
+		d->change.claim = &d->claim;
+		d->change.rows = write_rows;
+		d->change.arg = d;
+		d->change.next = i + 1 < n ? &all[i + 1].change : NULL;
+	}
+	return sm_head_switch(pool, &all->change, err);
 }
 
 static void release_signals(struct sm_displace *d)
@@ -214,31 +260,61 @@ static void release_signals(struct sm_displace *d)
 	d->held = false;
 }
 
-int sm_displace_finish(struct sm_found *f, struct sm_displace *d, int r, struct snapmgr_err *err)
+static struct sm_displace *unmounted_as(struct sm_displace *all, size_t n, size_t turn)
+{
+	for (size_t i = 0; i < n; i++)
+		if (all[i].unmounted == turn)
+			return &all[i];
+	return NULL;
+}
+
+/* The one that went last first; all of them, whatever happens to one. */
+static int mount_again(struct sm_pool *pool, struct sm_displace *all, size_t n,
+		       struct snapmgr_err *err)
+{
+	int first = 0;
+
+	for (size_t turn = n; turn > 0; turn--) {
+		struct sm_displace *d = unmounted_as(all, n, turn);
+		struct snapmgr_err why;
+		int r = d && d->mounts.n ? shost_remount(&d->mounts, &why) : 0;
+
+		if (d && d->mounts.warning[0])
+			sm_warn(pool->sm, "%s", d->mounts.warning);
+		if (r < 0 && first == 0) {
+			first = r;
+			*err = why;
+			(void)snprintf(err->message, sizeof(err->message), "'%s/%s': %.600s",
+				       pool->row.name, d->volume->c.name, why.message);
+		}
+	}
+	return first;
+}
+
+int sm_displace_finish(struct sm_pool *pool, struct sm_displace *d, size_t n, int r,
+		       struct snapmgr_err *err)
 {
 	struct snapmgr_err why;
 	int r_mount;
 
-	sm_claim_drop(&d->claim);
-	sm_pool_unlock(&f->pool);
-	sm_head_settle(&f->pool, &d->change);
-	if (!d->mounts.n)
+	for (size_t i = 0; i < n; i++)
+		sm_claim_drop(&d[i].claim);
+	sm_pool_unlock(pool);
+	sm_head_settle(pool, &d->change);
+	if (!d->held)
 		return r;
-	r_mount = shost_remount(&d->mounts, &why);
+	r_mount = mount_again(pool, d, n, &why);
 	release_signals(d);
-	if (d->mounts.warning[0])
-		sm_warn(f->pool.sm, "%s", d->mounts.warning);
 	if (r_mount == 0)
 		return r;
 	if (r < 0) { /* the first error is the caller's */
-		sm_warn(f->pool.sm, "%s", why.message);
+		sm_warn(pool->sm, "%s", why.message);
 		return r;
 	}
 	if (err) {
 		*err = why;
-		(void)snprintf(err->message, sizeof(err->message),
-			       "'%s/%s' was switched, but: %.600s", f->pool.row.name,
-			       f->volume.c.name, why.message);
+		(void)snprintf(err->message, sizeof(err->message), "it was switched, but: %.600s",
+			       why.message);
 	}
 	return r_mount;
 }

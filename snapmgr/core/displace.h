@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /**
- * displace.h - one head displaced by another: what revert and undo have in common
+ * displace.h - heads displaced by others: what revert and undo have in common
  *
- * prepare (nobody uses the volume; its mounts taken away), displace (the switch and its commit),
- * finish (unlock, wait for udev, mount again; on every path).
+ * prepare (nobody uses the volumes; their mounts taken away), displace (the switch and its commit),
+ * finish (unlock, wait for udev, mount again; on every path). One volume, or several at one instant.
  */
 #ifndef SM_DISPLACE_H
 #define SM_DISPLACE_H
@@ -11,29 +11,41 @@
 #include "snapmgr/core/core.h"
 
 struct sm_displace {
+	struct scat_volume *volume; /* borrowed */
 	bool online, remount, force, no_undo;
 	struct sm_claim claim;
-	struct sm_head_change change;
+	struct sm_head_change change; /* the caller fills what the new head is */
 	struct shost_mounts mounts;
-	bool held; /* a Ctrl-C waits until they are back */
+	size_t unmounted; /* as the how manyeth of all, from 1; 0: not */
+	bool held;	  /* a Ctrl-C waits until they are back */
 	sigset_t signals;
 	uint32_t old_thin; /* the displaced head */
 	uint64_t old_size_bytes;
 	int64_t old_parent;
 	struct scat_undo *swap; /* undo: the point that the head is swapped with; NULL: a revert */
 	bool kept;		/* the displaced head is an undo point now */
+	bool together;		/* with those of the same operation, and so is its undo point */
+	bool quiet;		/* no message of its own */
 };
-int sm_displace_prepare(struct sm_found *f, struct sm_displace *d, uint64_t size_bytes,
-			bool out_of_data, bool dry_run, struct snapmgr_err *err);
+/**
+ * sm_displace_prepare() - claim all of @d[0..n), after their mounts are gone
+ *
+ * The caller has filled volume, the options, and change.size_bytes of each.
+ */
+int sm_displace_prepare(struct sm_pool *pool, struct sm_displace *d, size_t n, bool out_of_data,
+			bool dry_run, struct snapmgr_err *err);
 /**
  * sm_displace_check_undo() - -EBUSY (in_use) where one more undo point would push out a mapped one
  *
  * Its device would be left with no row to name it, and keep its id and the pool busy.
  */
-int sm_displace_check_undo(struct sm_found *f, struct snapmgr_err *err);
-int sm_displace(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *err);
+int sm_displace_check_undo(struct sm_pool *pool, const struct scat_volume *v,
+			   struct snapmgr_err *err);
+/* sm_displace() - all or none, by one commit. */
+int sm_displace(struct sm_pool *pool, struct sm_displace *d, size_t n, struct snapmgr_err *err);
 /* sm_displace_finish() - @r: how it went so far. Return: that, or the error of mounting again. */
-int sm_displace_finish(struct sm_found *f, struct sm_displace *d, int r, struct snapmgr_err *err);
+int sm_displace_finish(struct sm_pool *pool, struct sm_displace *d, size_t n, int r,
+		       struct snapmgr_err *err);
 void sm_displace_release(struct sm_displace *d);
 static inline void auto_sm_displace_release(struct sm_displace *d)
 {

@@ -6,20 +6,25 @@
 
 struct commit {
 	struct sm_pool *pool;
-	struct sm_head_change *change;
-	struct scat_volume *wanted;
+	struct sm_head_change *first;
 	bool done, tried;
 };
+
+static int write_change(struct sm_pool *pool, struct sm_head_change *change,
+			struct snapmgr_err *err)
+{
+	int r = scat_volume_update(pool->cat, &change->wanted, err);
+
+	return r == 0 && change->rows ? change->rows(pool, change, err) : r;
+}
 
 static int write_rows(struct commit *c, struct snapmgr_err *err)
 {
 	struct sm_pool *pool = c->pool;
 	int r = scat_begin(pool->cat, err);
 
-	if (r == 0)
-		r = scat_volume_update(pool->cat, c->wanted, err);
-	if (r == 0 && c->change->rows)
-		r = c->change->rows(pool, c->change, err);
+	for (struct sm_head_change *change = c->first; change && r == 0; change = change->next)
+		r = write_change(pool, change, err);
 	if (r == 0)
 		r = sm_pool_save(pool, err);
 	c->tried = r == 0;
@@ -29,19 +34,18 @@ static int write_rows(struct commit *c, struct snapmgr_err *err)
 	return r;
 }
 
-/* The commit answered with an error: only reading tells whether it is there. */
+/* The commit answered with an error: only reading tells whether it is there; of one as of all. */
 static int reread(struct commit *c, int r_commit)
 {
+	const struct scat_common *wanted = &c->first->wanted.c;
 	struct scat_volume now;
 
 	if (sm_pool_reopen(c->pool, NULL) < 0 ||
-	    scat_volume_by_id(c->pool->cat, c->wanted->id, &now, NULL) < 0) {
-		c->change->unclear = true;
+	    scat_volume_by_id(c->pool->cat, c->first->wanted.id, &now, NULL) < 0) {
+		c->first->unclear = true;
 		return r_commit;
 	}
-	return now.c.thin == c->wanted->c.thin && now.c.size_bytes == c->wanted->c.size_bytes ?
-		       0 :
-		       r_commit;
+	return now.c.thin == wanted->thin && now.c.size_bytes == wanted->size_bytes ? 0 : r_commit;
 }
 
 static int commit(void *arg, struct snapmgr_err *err)
@@ -55,44 +59,73 @@ static int commit(void *arg, struct snapmgr_err *err)
 	return r;
 }
 
-static int switch_table(struct sm_pool *pool, struct sm_head_change *change, struct sm_claim *claim,
-			struct commit *c, struct snapmgr_err *err)
+static int switch_items(struct commit *c, const struct sm_switch_item *items, size_t n,
+			struct snapmgr_err *err)
 {
+	struct sm_pool *pool = c->pool;
 	const struct sm_switch_opts opts = {
 		.lock_fd = pool->lock.fd,
 		.recover_program = pool->sm->opts.recover_program,
-		.suspended_ns = &change->suspended_ns,
+		.suspended_ns = &c->first->suspended_ns,
 	};
-	struct sm_vdev dev;
-	const struct sm_switch_item item = { &dev, claim->fd, claim->others };
 
-	sm_volume_device(pool, c->wanted, &dev);
-	return pool->b.driver->repoint(&pool->b, &item, 1, &opts, commit, c, &change->settle, err);
+	return pool->b.driver->repoint(&pool->b, items, n, &opts, commit, c, &c->first->settle,
+				       err);
 }
 
-int sm_head_switch(struct sm_pool *pool, struct sm_head_change *change, struct sm_claim *claim,
-		   struct snapmgr_err *err)
+/* Those that are mapped; the others change by the commit alone. */
+static int switch_tables(struct commit *c, size_t n, struct snapmgr_err *err)
+{
+	AUTO(free) struct sm_switch_item *items = calloc(n, sizeof(*items));
+	AUTO(free) struct sm_vdev *devs = calloc(n, sizeof(*devs));
+	size_t i = 0;
+
+	if (!items || !devs)
+		return sm_nomem(err);
+	for (struct sm_head_change *change = c->first; change; change = change->next) {
+		const struct sm_claim *claim = change->claim;
+
+		if (!claim->mapped)
+			continue;
+		sm_volume_device(c->pool, &change->wanted, &devs[i]);
+		items[i] = (struct sm_switch_item){ &devs[i], claim->fd, claim->others };
+		i++;
+	}
+	return switch_items(c, items, n, err);
+}
+
+static void want(struct sm_head_change *change, const struct sm_uuid *together)
 {
 	const struct scat_common *now = &change->volume->c;
-	struct scat_volume wanted = *change->volume;
-	struct commit c = { .pool = pool, .change = change, .wanted = &wanted };
+	struct scat_volume *wanted = &change->wanted;
+
+	*wanted = *change->volume;
+	wanted->before.thin = now->thin;
+	wanted->before.parent = now->parent;
+	wanted->before.size_bytes = now->size_bytes;
+	wanted->before.swapped = change->swap;
+	wanted->before.with = together ? *together : (struct sm_uuid){ 0 };
+	wanted->c.thin = change->thin;
+	wanted->c.size_bytes = change->size_bytes;
+	wanted->c.parent = change->parent;
+	wanted->c.state = SCAT_AVAILABLE;
+}
+
+int sm_head_switch(struct sm_pool *pool, struct sm_head_change *first, struct snapmgr_err *err)
+{
+	struct commit c = { .pool = pool, .first = first };
+	size_t n_mapped = 0;
 	int r;
 
-	wanted.before.thin = now->thin;
-	wanted.before.parent = now->parent;
-	wanted.before.size_bytes = now->size_bytes;
-	wanted.before.swapped = change->swap;
-	wanted.c.thin = change->thin;
-	wanted.c.size_bytes = change->size_bytes;
-	wanted.c.parent = change->parent;
-	wanted.c.state = SCAT_AVAILABLE;
-	r = claim->mapped ? switch_table(pool, change, claim, &c, err) : commit(&c, err);
-	change->unclear |= r < 0 &&
-			   c.done; /* the way back is over, but the new table does not run */
-	if (r < 0)
-		return r;
-	*change->volume = wanted;
-	return 0;
+	for (struct sm_head_change *change = first; change; change = change->next) {
+		want(change, first->next ? &pool->op.uuid : NULL);
+		n_mapped += change->claim->mapped;
+	}
+	r = n_mapped ? switch_tables(&c, n_mapped, err) : commit(&c, err);
+	first->unclear |= r < 0 && c.done; /* the way back is over, but not all new tables run */
+	for (struct sm_head_change *change = first; change && r == 0; change = change->next)
+		*change->volume = change->wanted;
+	return r;
 }
 
 bool sm_head_abort(struct sm_pool *pool, struct sm_head_change *change)

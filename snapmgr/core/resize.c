@@ -44,6 +44,7 @@ static int change_size(struct sm_found *f, uint64_t bytes, const struct snapmgr_
 		.thin = f->volume.c.thin,
 		.size_bytes = bytes,
 		.parent = f->volume.c.parent,
+		.claim = &claim,
 	};
 	int r = claim_for(f, bytes, o, &claim, err);
 
@@ -52,7 +53,7 @@ static int change_size(struct sm_found *f, uint64_t bytes, const struct snapmgr_
 				f->volume.c.name, NULL, 0, err);
 	if (r < 0)
 		return r;
-	r = sm_head_switch(&f->pool, &change, &claim, err);
+	r = sm_head_switch(&f->pool, &change, err);
 	if (r < 0)
 		(void)sm_head_abort(&f->pool, &change);
 	sm_claim_drop(&claim);

@@ -101,9 +101,8 @@ static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_e
 	r = sm_id_make(&f->pool, sm_make_copy, &source, &id, err);
 	if (r == 0) {
 		d->change.thin = id;
-		d->change.size_bytes = f->snapshot.c.size_bytes;
 		d->change.parent = f->snapshot.id;
-		r = sm_displace(f, d, err);
+		r = sm_displace(&f->pool, d, 1, err);
 		made = true;
 	}
 	if (r < 0 && sm_head_abort(&f->pool, &d->change) && made)
@@ -138,13 +137,14 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 	if (r == 0)
 		r = sm_space_for(&f.pool, "revert", &space, err);
 	if (r == 0 && !o.no_undo)
-		r = sm_displace_check_undo(&f, err);
+		r = sm_displace_check_undo(&f.pool, &f.volume, err);
+	d.volume = &f.volume;
+	d.change.size_bytes = f.snapshot.c.size_bytes;
 	if (r == 0)
-		r = sm_displace_prepare(&f, &d, f.snapshot.c.size_bytes, space.out_of_data,
-					o.dry_run, err);
+		r = sm_displace_prepare(&f.pool, &d, 1, space.out_of_data, o.dry_run, err);
 	if (r == 0 && !o.dry_run)
 		r = do_revert(&f, &d, err);
-	r = sm_displace_finish(&f, &d, r, err);
+	r = sm_displace_finish(&f.pool, &d, 1, r, err);
 	if (r == 0)
 		r = tell(&f, &strategy, ret, err);
 	if (r == 0 && ret) {

@@ -99,9 +99,8 @@ static int swap(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *e
 	d->swap = &f->undo;
 	d->change.swap = true;
 	d->change.thin = f->undo.thin;
-	d->change.size_bytes = f->undo.size_bytes;
 	d->change.parent = f->undo.parent;
-	r = sm_displace(f, d, err);
+	r = sm_displace(&f->pool, d, 1, err);
 	if (r < 0)
 		(void)sm_head_abort(&f->pool, &d->change);
 	return r;
@@ -180,11 +179,12 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 	if (o.drop)
 		return drop_points(&f, o.dry_run, err);
 	r = check(&f, &space, err);
+	d.volume = &f.volume;
+	d.change.size_bytes = f.undo.size_bytes;
 	if (r == 0)
-		r = sm_displace_prepare(&f, &d, f.undo.size_bytes, space.out_of_data, o.dry_run,
-					err);
+		r = sm_displace_prepare(&f.pool, &d, 1, space.out_of_data, o.dry_run, err);
 	if (r == 0 && !o.dry_run)
 		r = swap(&f, &d, err);
-	r = sm_displace_finish(&f, &d, r, err);
+	r = sm_displace_finish(&f.pool, &d, 1, r, err);
 	return r == 0 && ret ? tell(&f, &d, start_ns, ret, err) : r;
 }
