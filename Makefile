@@ -17,7 +17,7 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -I. -fPIC $(WARN) $(HARDEN) $(CF
 	$(if $(FAILPOINTS),-DSNAPMGR_FAILPOINTS)
 ALL_LDFLAGS = -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(LDFLAGS)
 Q = $(if $(V),,@echo '  $@';) # V=1 shows the commands
-LIBS = -ldevmapper -lblkid -lsqlite3 -lpthread
+LIBS = -ldevmapper -lblkid -lsqlite3 -ljansson -lpthread
 
 # ---- sources, a list for each room ----
 
@@ -33,7 +33,7 @@ CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	quota_rows.c region.c row.c \
 	rundir.c schema.c set_rows.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
 	undo_rows.c vfs.c vfs_shm.c volume_rows.c \
-	property_rows.c)
+	dump.c dump_read.c property_rows.c restore.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	names.c regions.c registry.c thin.c thin_meta.c thin_pool.c thin_switch.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
@@ -235,7 +235,7 @@ INSTALLED = $(addprefix bin/,$(notdir $(PROGRAMS))) include/snapmgr.h \
 $(B)/snapmgr.pc: Makefile include/snapmgr.h FORCE
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: snapmgr' 'Version: $(VERSION)' \
 		'Description: snapshot trees and revert in place for block devices' \
-		'Requires.private: devmapper blkid sqlite3' 'Cflags: -I$${prefix}/include' \
+		'Requires.private: devmapper blkid sqlite3 jansson' 'Cflags: -I$${prefix}/include' \
 		'Libs: -L$${prefix}/lib -lsnapmgr' 'Libs.private: -lpthread' >$@
 
 install: all $(B)/snapmgr.pc

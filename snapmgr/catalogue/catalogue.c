@@ -99,28 +99,47 @@ static int connect(const char *device, const struct sm_uuid *uuid, bool writable
 	return 0;
 }
 
+int scat_connect(const char *device, const struct sm_uuid *uuid, struct scat **ret,
+		 struct snapmgr_err *err)
+{
+	int r = connect(device, uuid, true, ret, err);
+
+	if (r == 0)
+		harden(*ret);
+	return r;
+}
+
 /* ---- format ---- */
 
-static int fill(struct scat *cat, const struct scat_pool *pool, struct snapmgr_err *err)
+int scat_schema_begin(struct scat *cat, struct snapmgr_err *err)
 {
-	static const char make[] = "INSERT INTO pool VALUES(1,?1,'','',0,0,0,0,0,0,0,0,0)";
 	char version[96];
 	int r;
 
+	(void)sqlite3_db_config(cat->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
 	(void)snprintf(version, sizeof(version), "PRAGMA application_id=%d;PRAGMA user_version=%d",
 		       SCAT_APPLICATION_ID, SCAT_SCHEMA);
 	r = exec(cat, "PRAGMA journal_mode=MEMORY;PRAGMA page_size=4096;BEGIN", err);
 	if (r == 0)
 		r = exec(cat, version, err);
-	if (r == 0)
-		r = scat_schema_create(cat, err);
+	return r == 0 ? scat_schema_create(cat, err) : r;
+}
+
+int scat_schema_end(struct scat *cat, struct snapmgr_err *err)
+{
+	return exec(cat, "COMMIT;PRAGMA journal_mode=WAL", err);
+}
+
+static int fill(struct scat *cat, const struct scat_pool *pool, struct snapmgr_err *err)
+{
+	static const char make[] = "INSERT INTO pool VALUES(1,?1,'','',0,0,0,0,0,0,0,0,0)";
+	int r = scat_schema_begin(cat, err);
+
 	if (r == 0)
 		r = scat_run(cat, make, ARGS(ARG_UUID(&pool->uuid)), err);
 	if (r >= 0)
 		r = scat_pool_put(cat, pool, err);
-	if (r == 0)
-		r = exec(cat, "COMMIT;PRAGMA journal_mode=WAL", err);
-	return r;
+	return r == 0 ? scat_schema_end(cat, err) : r;
 }
 
 int scat_format(const char *device, const struct scat_pool *pool, struct snapmgr_err *err)
@@ -129,10 +148,9 @@ int scat_format(const char *device, const struct scat_pool *pool, struct snapmgr
 	int r = scat_region_format(device, &pool->uuid, err);
 
 	if (r == 0)
-		r = connect(device, &pool->uuid, true, &cat, err);
+		r = scat_connect(device, &pool->uuid, &cat, err);
 	if (r < 0)
 		return r;
-	harden(cat);
 	r = fill(cat, pool, err);
 	if (r == 0) /* also leaves a log that the first commit can use */
 		r = scat_checkpoint(cat, err);

@@ -111,7 +111,19 @@ int scat_name_insert(struct scat *cat, const char *name, int64_t *ret_id, struct
 /* scat_name_update() - touches no page where @id has the name already */
 int scat_name_update(struct scat *cat, int64_t id, const char *name, struct snapmgr_err *err);
 
+/* ---- catalogue.c, for what formats a region ---- */
+
+/* scat_connect() - for writing, of a region with a header and nothing else. */
+int scat_connect(const char *device, const struct sm_uuid *uuid, struct scat **ret,
+		 struct snapmgr_err *err);
+/* scat_schema_begin() - empty tables in a transaction that may have any size, without foreign keys. */
+int scat_schema_begin(struct scat *cat, struct snapmgr_err *err);
+int scat_schema_end(struct scat *cat, struct snapmgr_err *err);
+
 /* ---- schema.c ---- */
+
+/* scat_schema_lasting() - the @i-th table of those that a dump has; NULL at the end. */
+const char *scat_schema_lasting(size_t i);
 
 int scat_schema_create(struct scat *cat, struct snapmgr_err *err);
 /* scat_schema_check() - the schema on disk is ours, to the letter. */

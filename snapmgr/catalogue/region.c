@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "failpoint.h"
 #include "snapmgr/catalogue/bytes.h"
 #include "snapmgr/catalogue/catalogue.h"
 
@@ -136,6 +137,15 @@ static void divide(uint64_t bytes, struct scat_region *region)
 	region->db_at = region->wal_at + region->wal_len;
 }
 
+static int write_flushed(const struct scat_region *region, const void *page, uint64_t at)
+{
+	int r = scat_region_write(region, page, SCAT_PAGE_BYTES, at);
+
+	if (r == 0 && SM_STEP("region.flush", fdatasync(region->fd)) < 0)
+		r = -errno;
+	return r;
+}
+
 int scat_region_format(const char *path, const struct sm_uuid *pool, struct snapmgr_err *err)
 {
 	unsigned char header[HEADER_BYTES] = { 0 }, zeroes[SCAT_PAGE_BYTES] = { 0 };
@@ -158,11 +168,14 @@ int scat_region_format(const char *path, const struct sm_uuid *pool, struct snap
 	put_le64(header + AT_WAL_LEN, region.wal_len);
 	put_le64(header + AT_DB_AT, region.db_at);
 	put_le32(header + AT_CRC, sm_crc32c(0, header + AT_VERSION, HEADER_BYTES - AT_VERSION));
-	r = scat_region_write(&region, header, sizeof(header), 0);
+	/* A header over the remains of an older log or database would make them one that counts. */
+	r = write_flushed(&region, zeroes, 0);
 	if (r == 0)
 		r = scat_region_write(&region, zeroes, sizeof(zeroes), region.wal_at);
 	if (r == 0)
-		r = scat_region_write(&region, zeroes, sizeof(zeroes), region.db_at);
+		r = write_flushed(&region, zeroes, region.db_at);
+	if (r == 0)
+		r = scat_region_write(&region, header, sizeof(header), 0);
 	if (r < 0)
 		r = sm_fail(err, SNAPMGR_IO, r, "cannot write catalogue '%s'", path);
 out:

@@ -35,7 +35,7 @@ int scat_region_open(const char *path, const struct sm_uuid *pool, bool writable
  */
 int scat_region_reopen(struct scat_region *region, struct snapmgr_err *err);
 void scat_region_close(struct scat_region *region);
-/* scat_region_format() - write a header; log and database become empty. Does not flush. */
+/* scat_region_format() - write a header; log and database become empty. Flushes all but the header. */
 int scat_region_format(const char *path, const struct sm_uuid *pool, struct snapmgr_err *err);
 
 /* scat_pretend_life() - for unit tests: what files answer for their life */

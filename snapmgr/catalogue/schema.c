@@ -119,6 +119,22 @@ static const struct object objects[] = {
 			       "volume_bytes INTEGER,snapshot_bytes INTEGER"),
 };
 
+/* What is under way, and what was told, are of their time. */
+static bool is_lasting(const struct object *o)
+{
+	return strcmp(o->type, "table") == 0 && strcmp(o->name, "operations") != 0 &&
+	       strcmp(o->name, "messages") != 0;
+}
+
+const char *scat_schema_lasting(size_t i)
+{
+	for (size_t k = 0; k < SM_ARRAY(objects); k++) {
+		if (is_lasting(&objects[k]) && i-- == 0)
+			return objects[k].name;
+	}
+	return NULL;
+}
+
 int scat_schema_create(struct scat *cat, struct snapmgr_err *err)
 {
 	int code = SQLITE_OK;
