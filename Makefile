@@ -37,7 +37,7 @@ CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	names.c regions.c registry.c thin.c thin_meta.c thin_pool.c thin_switch.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
-	pool_property.c \
+	backup.c inactive.c inventory.c pool_dump.c pool_property.c pool_restore.c \
 	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
 	garbage.c group.c group_object.c handle.c head.c layout.c list.c members.c members_use.c names.c \
 	message.c messages.c monitor.c monitor_pool.c object.c operation.c pool.c \
@@ -45,7 +45,7 @@ CORE_SRC = $(addprefix snapmgr/core/, \
 	pool_state.c pool_stop.c property.c quota.c recover.c rename.c resize.c revert.c snapshot.c space.c \
 	strategy.c undo.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \
-	args.c cmd_delete.c cmd_group.c cmd_list.c cmd_message.c cmd_monitor.c cmd_pool.c \
+	args.c cmd_delete.c cmd_dump.c cmd_group.c cmd_list.c cmd_message.c cmd_monitor.c cmd_pool.c \
 	cmd_property.c cmd_quota.c \
 	cmd_recover.c cmd_revert.c cmd_snapshot.c \
 	cmd_tree.c cmd_undo.c cmd_volume.c common.c confirm.c help.c json.c main.c object.c \

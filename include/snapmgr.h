@@ -90,6 +90,8 @@ struct snapmgr_open_opts {
 	void *data;
 	const char *recover_program; /* run as "PROGRAM recover POOL" by the guard of a suspended
 				      * volume after its owner died; NULL: nothing is run */
+	const char *backup_dir; /* dumps of catalogues are kept below it after changes of structure;
+				 * NULL: /var/lib/snapmgr/backup; "": none are */
 };
 
 /**
@@ -261,6 +263,39 @@ struct snapmgr_pool_check_opts {
 /** snapmgr_pool_check() - Return: 0 where clean or all was repaired, else -EUCLEAN (damaged). */
 int snapmgr_pool_check(struct snapmgr *sm, const char *pool,
 		       const struct snapmgr_pool_check_opts *opts, struct snapmgr_err *err);
+
+/* Takes a text piece by piece. A non-zero answer ends the call and is returned by it. */
+typedef int snapmgr_text_fn(const char *text, size_t len, void *data);
+/**
+ * snapmgr_pool_dump() - the catalogue as JSON, of an active or an inactive pool
+ *
+ * Everything but operations and messages. Takes no lock of an active pool, and waits for nobody.
+ */
+int snapmgr_pool_dump(struct snapmgr *sm, const char *pool, snapmgr_text_fn *write, void *data,
+		      struct snapmgr_err *err);
+
+struct snapmgr_pool_restore_opts {
+	size_t size;
+	bool force;		   /* although the pool's metadata has other ids than the dump */
+	bool dry_run;		   /* only compare */
+	snapmgr_report_fn *report; /* what does not match; nothing of it is ever repaired */
+	void *data;
+};
+/**
+ * snapmgr_pool_restore() - give an inactive pool the catalogue of a dump
+ * @text: as snapmgr_pool_dump() wrote it; may come from anywhere
+ *
+ * Changes nothing before all of the dump was found good and was compared with the ids and the
+ * transaction of the pool's metadata. A catalogue that can still be read is dumped to the backup
+ * folder first. What the dump names and the metadata lacks is in state error afterwards. After a
+ * crash in the middle the pool has no catalogue: restore it again.
+ *
+ * Return: 0; -EUCLEAN (damaged: the dump, or the metadata); -EPROTONOSUPPORT (newer_version); -EINVAL
+ * (usage: a dump of another pool); -ESTALE (stale: they differ, and @force is off); -EBUSY (in_use:
+ * the pool is active); ...
+ */
+int snapmgr_pool_restore(struct snapmgr *sm, const char *pool, const char *text, size_t len,
+			 const struct snapmgr_pool_restore_opts *opts, struct snapmgr_err *err);
 
 struct snapmgr_pool_destroy_opts {
 	size_t size;

@@ -90,7 +90,8 @@ extern const struct cmd_verb *const cli_families[]; /* tables of verbs; NULL-ter
 extern const struct cmd_verb cmd_pool_verbs[], cmd_volume_verbs[], cmd_delete_verbs[],
 	cmd_snapshot_verbs[], cmd_revert_verbs[], cmd_undo_verbs[], cmd_list_verbs[],
 	cmd_tree_verbs[], cmd_property_verbs[], cmd_quota_verbs[], cmd_group_verbs[],
-	cmd_recover_verbs[], cmd_message_verbs[], cmd_monitor_verbs[], cmd_help_verbs[];
+	cmd_recover_verbs[], cmd_message_verbs[], cmd_monitor_verbs[], cmd_help_verbs[],
+	cmd_dump_verbs[];
 
 /* ---- help.c ---- */
 

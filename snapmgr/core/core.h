@@ -19,6 +19,7 @@
 struct snapmgr {
 	struct snapmgr_open_opts opts;
 	char recover_program[256];
+	char backup_dir[352];
 	struct shost_owner self; /* known after the first operation; pid 0: not yet */
 	struct scat *parked;	 /* the catalogue used last, without its device; or NULL */
 	struct sm_uuid parked_uuid;
@@ -509,6 +510,26 @@ int sm_pool_times(const struct sm_pool *pool, uint64_t transaction_id, struct sn
 
 /* sm_pool_grow() - make members and kernel follow member 0 of @m; cheap where they do. */
 int sm_pool_grow(struct sm_pool *pool, struct sm_members *m, struct snapmgr_err *err);
+
+/* ---- inactive.c: looked into without being activated ---- */
+
+/* sm_inactive_lock() - @pool gets the lock and nothing else; -EBUSY where it is active, here or elsewhere. */
+int sm_inactive_lock(struct snapmgr *sm, const char *name, struct sm_members *m,
+		     struct sm_pool *pool, struct snapmgr_err *err);
+/* sm_inactive_map() - catalogue and metadata; end it with sm_inactive_unmap(), also after a failure. */
+int sm_inactive_map(struct sm_pool *pool, struct sm_members *m, struct sm_layout *ret_layout,
+		    struct snapmgr_err *err);
+/* sm_inactive_catalogue() - open it, and read the pool's row. */
+int sm_inactive_catalogue(struct sm_pool *pool, struct snapmgr_err *err);
+void sm_inactive_unmap(struct sm_pool *pool);
+
+/* ---- backup.c ---- */
+
+/* sm_backup() - keep a dump on the host, after a change of structure; a failure is a warning. */
+void sm_backup(struct sm_pool *pool);
+/* sm_backup_of() - the same for an active pool that is not open. */
+void sm_backup_of(struct snapmgr *sm, const char *pool);
+int sm_backup_to(struct sm_pool *pool, char *ret_path, size_t size, struct snapmgr_err *err);
 
 /* ---- pool_stop.c ---- */
 

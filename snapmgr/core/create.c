@@ -162,6 +162,7 @@ static int finish(struct sm_pool *pool, const struct scat_volume *v, snapmgr_obj
 		  void *data, struct snapmgr_err *err)
 {
 	sm_pool_settle(pool);
+	sm_backup(pool);
 	return sm_visit_volume(pool, v, visit, data, err);
 }
 

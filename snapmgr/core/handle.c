@@ -26,6 +26,10 @@ int snapmgr_open(const struct snapmgr_open_opts *opts, struct snapmgr **ret,
 				   sm->opts.recover_program);
 		sm->opts.recover_program = sm->recover_program;
 	}
+	if (sm->opts.backup_dir) {
+		(void)sm_copy_text(sm->backup_dir, sizeof(sm->backup_dir), sm->opts.backup_dir);
+		sm->opts.backup_dir = sm->backup_dir;
+	}
 	*ret = sm;
 	return 0;
 }

@@ -286,21 +286,13 @@ static int check_inactive_metadata(struct check *c)
 	return r == 0 && !c->damaged ? check_ids(c) : r;
 }
 
-static int open_inactive(struct check *c, const struct sm_layout *layout)
+static int open_inactive(struct check *c)
 {
-	struct sdm_info info;
-	int r = sm_region_map(&c->pool.b, SM_ROLE_CATALOGUE, &layout->catalogue, c->err);
+	AUTO(sm_layout_release) struct sm_layout layout = { 0 };
+	int r = sm_inactive_map(&c->pool, &c->m, &layout, c->err);
 
 	if (r == 0)
-		r = sm_region_map(&c->pool.b, SM_ROLE_META, &layout->meta, c->err);
-	if (r == 0)
-		r = sdm_info(c->pool.b.roles[SM_ROLE_CATALOGUE].name, &info, c->err);
-	if (r < 0)
-		return r;
-	sm_node_path(&info, c->pool.node, sizeof(c->pool.node));
-	r = scat_open(c->pool.node, &c->pool.b.uuid, true, &c->pool.cat, c->err);
-	if (r == 0)
-		r = scat_pool_get(c->pool.cat, &c->pool.row, c->err);
+		r = sm_inactive_catalogue(&c->pool, c->err);
 	if (r == 0)
 		r = scat_check(c->pool.cat, catalogue_finding, c, c->err);
 	return r == 0 ? check_inactive_metadata(c) : r;
@@ -309,34 +301,11 @@ static int open_inactive(struct check *c, const struct sm_layout *layout)
 /* Only catalogue and metadata are mapped for it, and unmapped again. */
 static int check_inactive(struct check *c)
 {
-	AUTO(sm_layout_release) struct sm_layout layout = { 0 };
-	const struct sm_driver *driver;
-	int r = sm_driver_find(c->m.sb.driver, &driver, c->err);
+	int r = open_inactive(c);
 
-	if (r == 0)
-		r = sm_members_layout(&c->m, &layout, c->err);
-	if (r < 0)
-		return r;
-	sm_backend_init(&c->pool.b, driver, &c->m.sb.pool_uuid, c->m.sb.pool_name,
-			c->m.sb.chunk_sectors, c->m.sb.block_bytes);
-	r = sm_pool_stop(&c->pool, c->err); /* what somebody left who was killed half way */
-	if (r == 0)
-		r = open_inactive(c, &layout);
-	(void)sm_pool_stop(&c->pool, NULL);
+	if (c->pool.b.driver)
+		(void)sm_pool_stop(&c->pool, NULL);
 	return r;
-}
-
-/* Another host is at work on it: what is read here would be a mixture. */
-static int refuse_foreign(const struct ssb *sb, struct snapmgr_err *err)
-{
-	struct sm_uuid id;
-	char host[65];
-
-	shost_machine(&id, host);
-	if (!(sb->flags & SSB_FLAG_ACTIVE) || sm_uuid_equal(&sb->host_id, &id))
-		return 0;
-	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "host '%s' has pool '%s' active: check it there",
-		       sb->host, sb->pool_name);
 }
 
 static int open_any(struct check *c, const char *name)
@@ -347,11 +316,8 @@ static int open_any(struct check *c, const char *name)
 	c->active = r == 0;
 	if (r == 0)
 		return sm_members_running(&c->pool, &c->m, c->err);
-	if (r == -ENODEV && why.code == SNAPMGR_BAD_STATE) {
-		c->pool = (struct sm_pool){ .sm = c->sm, .lock = SLOCK_NONE };
-		r = sm_members_lock(c->sm, name, &c->m, &c->pool.lock, c->err);
-		return r == 0 ? refuse_foreign(&c->m.sb, c->err) : r;
-	}
+	if (r == -ENODEV && why.code == SNAPMGR_BAD_STATE)
+		return sm_inactive_lock(c->sm, name, &c->m, &c->pool, c->err);
 	if (c->err)
 		*c->err = why;
 	return r;

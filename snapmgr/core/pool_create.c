@@ -211,5 +211,9 @@ int snapmgr_pool_create(struct snapmgr *sm, const char *name, const char *const 
 		r = sm_members_scan(refuse_name, &wanted, err);
 	if (r == 0)
 		r = describe(&m, name, driver, &o, err);
-	return r == 0 ? make(sm, driver, &m, err) : r;
+	if (r == 0)
+		r = make(sm, driver, &m, err);
+	if (r == 0)
+		sm_backup_of(sm, name);
+	return r;
 }

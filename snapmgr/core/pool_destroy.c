@@ -147,6 +147,7 @@ static int destroy_active(struct snapmgr *sm, const char *uuid,
 		r = refuse_held_active(&pool, uuid, err);
 	if (r < 0 || o->dry_run)
 		return r;
+	sm_backup(&pool);
 	r = sm_pool_stop(&pool, err); /* the lock is kept until the superblocks are gone */
 	return r == 0 ? erase(&m, err) : r;
 }

@@ -154,5 +154,7 @@ int snapmgr_pool_extend(struct snapmgr *sm, const char *name, const char *const 
 		leave_message(&pool, n_devices);
 	slock_drop(&host);
 	sm_pool_settle(&pool);
+	if (r == 0)
+		sm_backup(&pool);
 	return r;
 }

@@ -75,6 +75,9 @@ void rig_up(void)
 {
 	struct sm_extent extent = { .len_sectors = DATA_SECTORS };
 	const struct sm_layout layout = { .meta = { &extent, 1 }, .data = { &extent, 1 } };
+	const struct snapmgr_open_opts opts = { .size = sizeof(opts),
+						.wait_ms = 30000,
+						.backup_dir = "" };
 	struct sm_backend b;
 
 	fake_kernel_reset();
@@ -83,7 +86,7 @@ void rig_up(void)
 	MUST(sm_region_map(&b, SM_ROLE_CATALOGUE, &layout.data, &rig_err));
 	MUST(b.driver->start(&b, &layout, true, &rig_err));
 	MUST(b.driver->pin(&b, true, &rig_err));
-	MUST(snapmgr_open(NULL, &rig_sm, &rig_err));
+	MUST(snapmgr_open(&opts, &rig_sm, &rig_err));
 	fake_kernel_log_clear();
 }
 
