@@ -139,10 +139,11 @@ static int fill_table(struct fill *f, const char *name)
 /* The operations that these words spoke of are not in the dump. */
 static int settle_states(struct scat *cat, struct snapmgr_err *err)
 {
-	static const char volumes[] = "UPDATE volumes SET state='available' WHERE state "
-				      "NOT IN('available','error','reverting_error')";
+	static const char volumes[] =
+		"UPDATE volumes SET state='available' WHERE state IN('creating',"
+		"'snapshotting','reverting','extending','shrinking','deleting')";
 	static const char snapshots[] = "UPDATE snapshots SET state='available' WHERE state "
-					"NOT IN('available','error')";
+					"IN('creating','restoring','deleting')";
 	int r = scat_run(cat, volumes, NULL, err);
 
 	if (r >= 0)
