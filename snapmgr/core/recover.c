@@ -161,20 +161,26 @@ static int heal_device(const char *name, const char *dm_uuid, uint32_t major, ui
 	return r == -ENOENT ? 0 : r;
 }
 
-/* Of an operation that switches heads. */
-static const char *outcome(struct sm_pool *pool, const struct slock_holder *dead)
+/* The volume that the dead one had to do with; false where there is none, or not any more. */
+static bool dead_volume(struct sm_pool *pool, struct scat_volume *ret)
 {
-	char name[sizeof(dead->object)];
-	struct scat_volume v;
+	char name[sizeof(pool->lock.dead.object)];
 
-	(void)sm_copy_text(name, sizeof(name), dead->object);
+	(void)sm_copy_text(name, sizeof(name), pool->lock.dead.object);
 	name[strcspn(name, "@")] = '\0';
-	if (!dead->head || scat_volume_by_name(pool->cat, name, &v, NULL) < 0)
-		return "";
-	return v.c.thin == dead->head ? ": the volume is as it was before" : ": it is done";
+	return scat_volume_by_name(pool->cat, name, ret, NULL) == 0;
 }
 
-static void describe_dead(struct sm_pool *pool, char text[SNAPMGR_MESSAGE_MAX])
+/* Of an operation that switches heads. */
+static const char *outcome(const struct slock_holder *dead, const struct scat_volume *v)
+{
+	if (!dead->head || !v)
+		return "";
+	return v->c.thin == dead->head ? ": the volume is as it was before" : ": it is done";
+}
+
+static void describe_dead(const struct sm_pool *pool, const struct scat_volume *v,
+			  char text[SNAPMGR_MESSAGE_MAX])
 {
 	const struct slock_holder *dead = &pool->lock.dead;
 
@@ -183,7 +189,7 @@ static void describe_dead(struct sm_pool *pool, char text[SNAPMGR_MESSAGE_MAX])
 			text, SNAPMGR_MESSAGE_MAX,
 			"recovered: the %s of '%s/%s' that process %d (%s) began was cut short%s",
 			dead->verb, pool->row.name, dead->object, dead->pid, dead->comm,
-			outcome(pool, dead));
+			outcome(dead, v));
 }
 
 /* Return: 0, 1 where something was put off, or a negative errno. */
@@ -191,15 +197,19 @@ static int heal_all(struct sm_pool *pool, struct snapmgr_err *err)
 {
 	struct healing h = { .pool = pool, .err = err };
 	char text[SNAPMGR_MESSAGE_MAX] = "";
+	const struct scat_volume *of = NULL;
+	struct scat_volume v;
 	int r = scat_begin(pool->cat, err);
 
 	if (r == 0)
 		r = sm_names_follow(pool, err); /* a rename may have been cut short */
 	if (r == 0)
 		r = sdm_list(SM_DM_UUID, heal_device, &h, err);
-	describe_dead(pool, text);
+	if (pool->lock.dead.verb[0] && dead_volume(pool, &v))
+		of = &v;
+	describe_dead(pool, of, text);
 	if (r == 0 && *text)
-		r = note(pool, NULL, "warning", text, err);
+		r = note(pool, of, "warning", text, err);
 	if (r == 0)
 		r = scat_commit(pool->cat, true, err);
 	scat_rollback(pool->cat);

@@ -151,6 +151,24 @@ it_survives_pools_that_come_and_go_body()
 	true
 }
 
+atf_test_case it_finishes_what_the_dead_began
+it_finishes_what_the_dead_began_body()
+{
+	start
+	watch p0
+	event '.what == "pool"'
+	# Killed with a copy made that nothing names, before there is a guard that would see to it.
+	SM_FAIL=dm.message.after:1 "$(atf_get_srcdir)/../../../failpoints/bin/snapmgr" revert p0/v@s1 >killed 2>&1 &&
+		atf_fail 'it was not killed'
+	event '.what == "recover" and (.text | test("the revert of .p0/v@s1. .* was cut short: the volume is as it was before"))'
+	unwatch
+	snapmgr messages p0/v --level warning --json >m.json
+	expect 'recover volume' '.messages[-1] | "\(.action) \(.resource_type)"' <m.json
+	expect true '.messages[-1].request_id | test("^[0-9a-f-]{36}$")' <m.json
+	ok snapmgr pool check p0
+	ok snapmgr revert p0/v@s1
+}
+
 atf_test_case it_holds_nothing_while_it_waits
 it_holds_nothing_while_it_waits_body()
 {
@@ -191,6 +209,7 @@ atf_init_test_cases()
 	atf_add_test_case it_tells_when_there_is_room_again
 	atf_add_test_case it_tells_of_a_pool_that_runs_out_of_space
 	atf_add_test_case it_survives_pools_that_come_and_go
+	atf_add_test_case it_finishes_what_the_dead_began
 	atf_add_test_case it_holds_nothing_while_it_waits
 	atf_add_test_case an_interrupt_ends_it_as_well
 	atf_add_test_case what_cannot_be_monitored_is_refused
