@@ -127,7 +127,7 @@ static const struct arg_opt create_opts[] = {
 	CLI_END,
 };
 static const struct arg_opt resize_opts[] = {
-	CLI_FLAG("shrink", shrink, "allow a smaller size; what lies behind it is lost"),
+	CLI_FLAG("shrink", shrink, "allow a smaller size; what lies behind it is cut off"),
 	CLI_FLAG("online", online, "with --shrink: although a program has it open"),
 	CLI_END,
 };
