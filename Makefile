@@ -225,10 +225,11 @@ MAN8 = $(wildcard doc/*.8)
 MAN3 = $(wildcard doc/*.3)
 RULES = $(wildcard dm/udev/*.rules)
 SHARE = $(wildcard dm/udev/*.conf)
+UNIT = snapmgr-monitor@.service
 DIR = $(DESTDIR)$(PREFIX)
 INSTALLED = $(addprefix bin/,$(notdir $(PROGRAMS))) include/snapmgr.h \
 	lib/libsnapmgr.a lib/libsnapmgr.so lib/$(SONAME) lib/libsnapmgr.so.$(VERSION) \
-	lib/pkgconfig/snapmgr.pc $(RULES:dm/udev/%=lib/udev/rules.d/%) \
+	lib/pkgconfig/snapmgr.pc lib/systemd/system/$(UNIT) $(RULES:dm/udev/%=lib/udev/rules.d/%) \
 	$(SHARE:dm/udev/%=share/snapmgr/%) $(MAN8:doc/%=share/man/man8/%) \
 	$(MAN3:doc/%=share/man/man3/%)
 
@@ -238,7 +239,10 @@ $(B)/snapmgr.pc: Makefile include/snapmgr.h FORCE
 		'Requires.private: devmapper blkid sqlite3 jansson' 'Cflags: -I$${prefix}/include' \
 		'Libs: -L$${prefix}/lib -lsnapmgr' 'Libs.private: -lpthread' >$@
 
-install: all $(B)/snapmgr.pc
+$(B)/$(UNIT): scripts/systemd/$(UNIT).in Makefile FORCE
+	@sed 's|@PREFIX@|$(PREFIX)|' $< >$@
+
+install: all $(B)/snapmgr.pc $(B)/$(UNIT)
 	install -d $(sort $(dir $(addprefix $(DIR)/,$(INSTALLED))))
 	$(if $(PROGRAMS),install -m 755 $(PROGRAMS) $(DIR)/bin)
 	install -m 644 include/snapmgr.h $(DIR)/include
@@ -246,6 +250,7 @@ install: all $(B)/snapmgr.pc
 	install -m 755 $(LIB_SO) $(DIR)/lib
 	cp -P $(B)/lib/$(SONAME) $(B)/lib/libsnapmgr.so $(DIR)/lib
 	install -m 644 $(B)/snapmgr.pc $(DIR)/lib/pkgconfig
+	install -m 644 '$(B)/$(UNIT)' $(DIR)/lib/systemd/system
 	$(if $(RULES),install -m 644 $(RULES) $(DIR)/lib/udev/rules.d)
 	$(if $(SHARE),install -m 644 $(SHARE) $(DIR)/share/snapmgr)
 	$(if $(MAN8),install -m 644 $(MAN8) $(DIR)/share/man/man8)
