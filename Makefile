@@ -129,7 +129,7 @@ $(filter $(B)/tests/guest/quota/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o
 # A model of a pool, and what records and replays its disks.
 MODEL = $(addprefix $(B)/tests/model/,model.o do.o look.o slot.o)
 REPLAY = $(MODEL) $(addprefix $(B)/tests/model/,rig.o wlog.o)
-$(B)/tests/guest/faults/replay_test $(B)/tests/torture/guest/replay: $(REPLAY)
+$(B)/tests/guest/faults/replay_test $(B)/tests/guest/faults/disk_test $(B)/tests/torture/guest/replay: $(REPLAY)
 $(B)/tests/guest/faults/replay_test: private LDFLAGS += -Wl,--wrap=fdatasync
 # What runs in the guests whose plug is pulled.
 WORKERS = $(B)/tests/host/plug_work

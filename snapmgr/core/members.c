@@ -17,7 +17,7 @@ struct seen_list {
 	struct seen *v;
 	size_t n;
 	struct snapmgr_err
-		damaged; /* of the first device that is ours and cannot be read; or zero */
+		damaged; /* of the first device that is ours, or may be, and cannot be read; or zero */
 };
 
 static void seen_release(struct seen_list *list)
@@ -50,7 +50,7 @@ static int see_path(struct seen_list *list, const char *path, bool running)
 	if (is_seen(list, path))
 		return 0;
 	r = ssb_read(path, &s.sb, &s.health, &why);
-	if ((r == -EUCLEAN || r == -EPROTONOSUPPORT) && !list->damaged.code)
+	if ((r == -EUCLEAN || r == -EPROTONOSUPPORT || r == -EIO) && !list->damaged.code)
 		list->damaged = why;
 	if (r < 0)
 		return 0; /* not ours, or beyond reading: its pool will name it as missing */

@@ -29,6 +29,8 @@ int thin_absolve(const struct sm_backend *b, struct snapmgr_err *err);
 /* thin_volume.c */
 int thin_target(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_target *ret,
 		struct snapmgr_err *err);
+/* thin_committed() - did the kernel write its metadata after the last message? */
+int thin_committed(const struct sm_backend *b, struct snapmgr_err *err);
 int thin_make(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
 int thin_copy(const struct sm_backend *b, uint32_t from, uint32_t id, struct snapmgr_err *err);
 int thin_copy_active(const struct sm_backend *b, const struct sm_vdev *active, uint32_t id,

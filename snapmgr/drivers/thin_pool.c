@@ -131,10 +131,9 @@ static int let_go(const struct sm_backend *b, struct snapmgr_err *err)
  */
 int thin_pin(struct sm_backend *b, bool fresh, struct snapmgr_err *err)
 {
-	const char *pool = b->roles[SM_ROLE_POOL].name;
 	struct sdm_target target;
 	char dev[SDM_NAME_MAX];
-	int r = fresh ? sdm_thin_create(pool, 0, err) : let_go(b, err);
+	int r = fresh ? thin_make(b, 0, err) : let_go(b, err);
 
 	if (r == 0)
 		r = devno_text(&b->roles[SM_ROLE_POOL], dev, err);
@@ -198,5 +197,7 @@ int thin_space(const struct sm_backend *b, bool commit_first, struct sm_space *r
 int thin_transaction(const struct sm_backend *b, uint64_t from, uint64_t to,
 		     struct snapmgr_err *err)
 {
-	return sdm_pool_transaction(b->roles[SM_ROLE_POOL].name, from, to, err);
+	int r = sdm_pool_transaction(b->roles[SM_ROLE_POOL].name, from, to, err);
+
+	return r == 0 ? thin_committed(b, err) : r;
 }

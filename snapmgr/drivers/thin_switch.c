@@ -24,7 +24,8 @@ static int copy_all(const struct sm_backend *b, const struct sm_snap_item *items
 	int r = 0;
 
 	for (i = 0; i < n && r == 0; i++)
-		r = thin_copy(b, items[i].volume->id, items[i].new_id, err);
+		r = sdm_thin_snap(b->roles[SM_ROLE_POOL].name, items[i].new_id, items[i].volume->id,
+				  err);
 	if (r == 0)
 		return 0;
 	for (i--; i > 0; i--) /* the one that failed was not made; keep the first error */
@@ -60,8 +61,10 @@ int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t
 	if (!devs)
 		return sm_nomem(err);
 	n_active = active_devices(items, n, devs);
-	if (!n_active)
-		return copy_all(b, items, n, err);
+	if (!n_active) {
+		r = copy_all(b, items, n, err);
+		return r == 0 ? thin_committed(b, err) : r;
+	}
 	how.thaw_fds = thaw_fds;
 	how.n_thaw = n_thaw;
 	r = sdm_switch_prepare(devs, n_active, &how, &sw, err);
@@ -76,7 +79,7 @@ int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t
 		sdm_switch_back(sw);
 	if (opts->suspended_ns)
 		*opts->suspended_ns = sdm_switch_suspended_ns(sw);
-	return r;
+	return r == 0 ? thin_committed(b, err) : r;
 }
 
 int thin_copy_active(const struct sm_backend *b, const struct sm_vdev *active, uint32_t id,

@@ -26,19 +26,64 @@ int thin_target(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_
 	return 0;
 }
 
+static int frozen(const struct sm_backend *b, struct snapmgr_err *err)
+{
+	return sm_fail(
+		err, SNAPMGR_KERNEL, EROFS,
+		"a change of pool '%s' did not reach its disks (below '%s' and '%s'), and the kernel takes "
+		"no others: see its log, then 'snapmgr pool deactivate %s' and 'snapmgr pool check %s "
+		"--repair'",
+		b->name, b->roles[SM_ROLE_META].name, b->roles[SM_ROLE_DATA].name, b->name,
+		b->name);
+}
+
+static bool is_frozen(const struct sdm_pool_status *s)
+{
+	return s->fail || s->read_only || s->needs_check;
+}
+
+/*
+ * After a message the kernel commits the metadata, and answers with success where that fails
+ * (dm-thin.c, pool_message()). But then it has gone back to what was committed before, and made the
+ * pool read-only: whoever believed the answer would name an id that is not there.
+ */
+int thin_committed(const struct sm_backend *b, struct snapmgr_err *err)
+{
+	struct sdm_pool_status s;
+	int r = sdm_pool_status(pool_name(b), false, &s, err);
+
+	return r == 0 && is_frozen(&s) ? frozen(b, err) : r;
+}
+
+/*
+ * What a message came to. Metadata that could not be read or written makes the kernel refuse with an
+ * errno that says nothing (EINVAL), until its next commit finds out; so make it commit, and look.
+ */
+static int outcome(const struct sm_backend *b, int r, struct snapmgr_err *err)
+{
+	struct sdm_pool_status s;
+
+	if (r == 0)
+		return thin_committed(b, err);
+	if (r == -EEXIST || r == -EBUSY || r == -ENODATA ||
+	    sdm_pool_status(pool_name(b), true, &s, NULL) < 0 || !is_frozen(&s))
+		return r;
+	return frozen(b, err);
+}
+
 int thin_make(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err)
 {
-	return sdm_thin_create(pool_name(b), id, err);
+	return outcome(b, sdm_thin_create(pool_name(b), id, err), err);
 }
 
 int thin_copy(const struct sm_backend *b, uint32_t from, uint32_t id, struct snapmgr_err *err)
 {
-	return sdm_thin_snap(pool_name(b), id, from, err);
+	return outcome(b, sdm_thin_snap(pool_name(b), id, from, err), err);
 }
 
 int thin_drop(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err)
 {
-	return sdm_thin_delete(pool_name(b), id, err);
+	return outcome(b, sdm_thin_delete(pool_name(b), id, err), err);
 }
 
 int thin_map(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err)

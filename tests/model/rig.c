@@ -207,6 +207,8 @@ int rig_record(struct rig *rig, struct model_why *why)
 		r = rig_forget(why);
 	if (r == 0)
 		r = zero(BASE, why);
+	if (r == 0) /* it may begin with what looks like a superblock */
+		r = zero(COW, why);
 	if (r == 0)
 		r = make("rig-log", RIG_BYTES / SM_SECTOR, "log-writes", params, why);
 	if (r == 0)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Guests whose plug is pulled while they work, ten times a round. See tests/plug.sh.
+# shellcheck disable=SC2034,SC2154 # variables that it shares with us
 set -u
 built=$(dirname "$(realpath "$0")")/../..
 plug_work=$built/host/plug_work
