@@ -150,6 +150,17 @@ static void harm(const struct piece *p, enum how how)
 		drop_caches();
 }
 
+static void map_disks(void)
+{
+	for (int n = 0; n < 2; n++) {
+		struct sdm_device dev = device(n == 0 ? "bad-0" : "bad-1");
+		struct sdm_target all;
+
+		set(&all, 0, BYTES / SM_SECTOR, "linear", disk(n), "");
+		DO(sdm_create(&dev, &all, 1, NULL, &err));
+	}
+}
+
 /* ---- the pool ---- */
 
 static void new_handle(void)
@@ -207,14 +218,9 @@ static void up(void)
 	struct model_why why;
 
 	must(rig_forget(&why), &why, "clean");
-	for (int n = 0; n < 2; n++) {
-		struct sdm_device dev = device(n == 0 ? "bad-0" : "bad-1");
-		struct sdm_target all;
-
-		set(&all, 0, BYTES / SM_SECTOR, "linear", disk(n), "");
-		DO(sdm_create(&dev, &all, 1, NULL, &err));
-		DO(ssb_format(n == 0 ? "/dev/mapper/bad-0" : "/dev/mapper/bad-1", BYTES, &err));
-	}
+	map_disks();
+	DO(ssb_format("/dev/mapper/bad-0", BYTES, &err));
+	DO(ssb_format("/dev/mapper/bad-1", BYTES, &err));
 	sm = NULL;
 	new_handle();
 	opts.meta_device = "/dev/mapper/bad-1";
@@ -299,6 +305,18 @@ static void back_to_work(const char *what)
 		repair(what);
 }
 
+/* Everything that is not on the disks is forgotten. */
+static void reboot(void)
+{
+	struct model_why why;
+
+	snapmgr_free(sm);
+	sm = NULL;
+	must(rig_forget(&why), &why, "reboot");
+	map_disks();
+	new_handle();
+}
+
 static bool looks_as(const struct model *m, struct model_why *why)
 {
 	struct model_seen *seen;
@@ -310,7 +328,7 @@ static bool looks_as(const struct model *m, struct model_why *why)
 	return fits;
 }
 
-static void trouble(enum place place, enum how how, const struct model_op *op)
+static void trouble(enum place place, enum how how, bool crash, const struct model_op *op)
 {
 	const struct piece *p = &where[place];
 	struct model after = now;
@@ -335,6 +353,8 @@ static void trouble(enum place place, enum how how, const struct model_op *op)
 	ATF_CHECK_MSG(start < BOUND_S * 1000, "%s took %ju ms", what, (uintmax_t)start);
 	if (r < 0)
 		ATF_CHECK_MSG(names_device(why.text), "%s: no device in: %s", what, why.text);
+	if (crash)
+		reboot();
 	back_to_work(what);
 	if (r < 0) {
 		ATF_REQUIRE_MSG(looks_as(&now, &ignored), "%s said '%s', and yet: %s", what,
@@ -347,7 +367,7 @@ static void trouble(enum place place, enum how how, const struct model_op *op)
 	now = after;
 }
 
-static void all_verbs(enum place place, enum how how)
+static void all_verbs(enum place place, enum how how, bool crash)
 {
 	static const struct model_op ops[] = {
 		{ .verb = MODEL_LABEL, .id = 21, .snapshot = -1 },
@@ -368,26 +388,26 @@ static void all_verbs(enum place place, enum how how)
 	failed = tried = 0;
 	up();
 	for (size_t i = 0; i < SM_ARRAY(ops); i++)
-		trouble(place, how, &ops[i]);
+		trouble(place, how, crash, &ops[i]);
 	must(model_check(sm, false, &why), &why, "at the end");
 	printf("%u of %u verbs failed\n", failed, tried);
 	snapmgr_free(sm);
 	sm = NULL;
 }
 
-#define CASE(name, place, how, at_least)                                            \
+#define CASE(name, place, how, crash, at_least)                                     \
 	ATF_TC_WITHOUT_HEAD(name);                                                  \
 	ATF_TC_BODY(name, tc)                                                       \
 	{                                                                           \
-		all_verbs(place, how);                                              \
+		all_verbs(place, how, crash);                                       \
 		ATF_CHECK_MSG((int)failed >= (at_least), "only %u failed", failed); \
 	}
 
-CASE(a_superblock_that_cannot_be_read_fails_what_needs_it, SUPERBLOCK, READS, 1)
-CASE(a_superblock_that_cannot_be_written_fails_what_changes_it, SUPERBLOCK, WRITES, 1)
-CASE(a_catalogue_that_cannot_be_read_changes_nothing, CATALOGUE, READS, 10)
-CASE(a_catalogue_that_cannot_be_written_changes_nothing, CATALOGUE, WRITES, 10)
-CASE(a_catalogue_that_cannot_be_flushed_changes_nothing, CATALOGUE, FLUSHES, 10)
+CASE(a_superblock_that_cannot_be_read_fails_what_needs_it, SUPERBLOCK, READS, false, 1)
+CASE(a_superblock_that_cannot_be_written_fails_what_changes_it, SUPERBLOCK, WRITES, false, 1)
+CASE(a_catalogue_that_cannot_be_read_changes_nothing, CATALOGUE, READS, false, 10)
+CASE(a_catalogue_that_cannot_be_written_changes_nothing, CATALOGUE, WRITES, false, 10)
+CASE(a_catalogue_that_cannot_be_flushed_changes_nothing, CATALOGUE, FLUSHES, false, 10)
 
 ATF_TC_WITHOUT_HEAD(metadata_that_cannot_be_read_fails_the_activation);
 ATF_TC_BODY(metadata_that_cannot_be_read_fails_the_activation, tc)
@@ -406,10 +426,15 @@ ATF_TC_BODY(metadata_that_cannot_be_read_fails_the_activation, tc)
 	must(model_check(sm, false, &why), &why, "at the end");
 }
 
-CASE(metadata_that_cannot_be_written_changes_nothing, METADATA, WRITES, 4)
-CASE(data_that_cannot_be_read_hurts_nobody, DATA, READS, 0)
-CASE(data_that_cannot_be_written_hurts_nobody, DATA, WRITES, 0)
-CASE(data_that_cannot_be_flushed_changes_nothing, DATA, FLUSHES, 3)
+CASE(a_catalogue_that_could_not_be_written_before_a_crash_changed_nothing, CATALOGUE, WRITES, true,
+     10)
+CASE(a_catalogue_that_could_not_be_flushed_before_a_crash_changed_nothing, CATALOGUE, FLUSHES, true,
+     10)
+CASE(metadata_that_could_not_be_written_before_a_crash_changed_nothing, METADATA, WRITES, true, 4)
+CASE(metadata_that_cannot_be_written_changes_nothing, METADATA, WRITES, false, 4)
+CASE(data_that_cannot_be_read_hurts_nobody, DATA, READS, false, 0)
+CASE(data_that_cannot_be_written_hurts_nobody, DATA, WRITES, false, 0)
+CASE(data_that_cannot_be_flushed_changes_nothing, DATA, FLUSHES, false, 3)
 
 ATF_TP_ADD_TCS(tp)
 {
@@ -420,6 +445,9 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_catalogue_that_cannot_be_flushed_changes_nothing);
 	ATF_TP_ADD_TC(tp, metadata_that_cannot_be_read_fails_the_activation);
 	ATF_TP_ADD_TC(tp, metadata_that_cannot_be_written_changes_nothing);
+	ATF_TP_ADD_TC(tp, a_catalogue_that_could_not_be_written_before_a_crash_changed_nothing);
+	ATF_TP_ADD_TC(tp, a_catalogue_that_could_not_be_flushed_before_a_crash_changed_nothing);
+	ATF_TP_ADD_TC(tp, metadata_that_could_not_be_written_before_a_crash_changed_nothing);
 	ATF_TP_ADD_TC(tp, data_that_cannot_be_read_hurts_nobody);
 	ATF_TP_ADD_TC(tp, data_that_cannot_be_written_hurts_nobody);
 	ATF_TP_ADD_TC(tp, data_that_cannot_be_flushed_changes_nothing);
