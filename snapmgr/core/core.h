@@ -483,6 +483,14 @@ struct sm_message {
  * It comes and goes with that transaction. A bounded number is kept; see scat_message_insert().
  */
 int sm_message(struct sm_pool *pool, const struct sm_message *m, struct snapmgr_err *err);
+/**
+ * sm_message_failed() - leave one that pool->op, begun on @v, failed for @why and changed nothing
+ *
+ * In a transaction of its own, without a flush. A conflict (in_use, locked) is the caller's affair and
+ * leaves none; neither does a catalogue that takes no writes.
+ */
+void sm_message_failed(struct sm_pool *pool, const struct scat_volume *v,
+		       const struct snapmgr_err *why);
 
 /* ---- recover.c ---- */
 

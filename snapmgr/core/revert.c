@@ -105,8 +105,11 @@ static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_e
 		r = sm_displace(&f->pool, d, 1, err);
 		made = true;
 	}
-	if (r < 0 && sm_head_abort(&f->pool, &d->change) && made)
+	if (r == 0 || !sm_head_abort(&f->pool, &d->change))
+		return r;
+	if (made)
 		(void)f->pool.b.driver->drop(&f->pool.b, id, NULL); /* keep the first error */
+	sm_message_failed(&f->pool, &f->volume, err);
 	return r;
 }
 
@@ -123,9 +126,12 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 				 .claim.fd = -1 };
 	const uint64_t start_ns = sm_monotonic_ns();
 	struct sm_strategy strategy;
+	struct snapmgr_err why;
 	struct sm_space space;
-	int r = sm_params_check(o.params, o.n_params, err);
+	int r;
 
+	err = err ? err : &why;
+	r = sm_params_check(o.params, o.n_params, err);
 	if (r == 0)
 		r = sm_find(sm, spec, SM_WANT_SNAPSHOT, true, &f, err);
 	if (r == 0)

@@ -101,8 +101,8 @@ static int swap(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *e
 	d->change.thin = f->undo.thin;
 	d->change.parent = f->undo.parent;
 	r = sm_displace(&f->pool, d, 1, err);
-	if (r < 0)
-		(void)sm_head_abort(&f->pool, &d->change);
+	if (r < 0 && sm_head_abort(&f->pool, &d->change))
+		sm_message_failed(&f->pool, &f->volume, err);
 	return r;
 }
 
@@ -171,9 +171,12 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 		.online = o.online, .remount = o.remount, .force = o.force, .claim.fd = -1
 	};
 	const uint64_t start_ns = sm_monotonic_ns();
+	struct snapmgr_err why;
 	struct sm_space space;
-	int r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_UNDO, true, &f, err);
+	int r;
 
+	err = err ? err : &why;
+	r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_UNDO, true, &f, err);
 	if (r < 0)
 		return r;
 	if (o.drop)

@@ -110,6 +110,33 @@ ATF_TC_BODY(a_table_that_is_refused_changes_nothing, tc)
 	check_old();
 }
 
+static int last_message(const struct snapmgr_message *m, void *data)
+{
+	*(struct snapmgr_message *)data = *m;
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(a_revert_that_failed_leaves_a_message_with_its_code);
+ATF_TC_BODY(a_revert_that_failed_leaves_a_message_with_its_code, tc)
+{
+	struct snapmgr_message m = { .text = "" };
+	struct snapmgr_object v;
+
+	make_volume();
+	lab_show("p/v", &v);
+	loads_fail = 1;
+	LAB_REFUSED(SNAPMGR_KERNEL, snapmgr_revert(lab, "p/v@s", NULL, NULL, &err));
+	LAB_DO(snapmgr_messages(lab, "p/v", NULL, last_message, &m, &err));
+	ATF_CHECK_STREQ("error", m.level);
+	ATF_CHECK_STREQ("revert", m.verb);
+	ATF_CHECK_STREQ("kernel", m.code);
+	ATF_CHECK_STREQ(v.uuid, m.object);
+	ATF_CHECK_MSG(strstr(m.text, lab_message), "not '%s' in: %s", lab_message, m.text);
+	loads_fail = 1; /* and with nowhere to put the reason */
+	ATF_CHECK(snapmgr_revert(lab, "p/v@s", NULL, NULL, NULL) < 0);
+	check_old();
+}
+
 ATF_TC_WITHOUT_HEAD(a_commit_that_fails_changes_nothing);
 ATF_TC_BODY(a_commit_that_fails_changes_nothing, tc)
 {
@@ -231,6 +258,7 @@ ATF_TC_BODY(a_volume_that_cannot_be_healed_says_so_and_keeps_no_other_one_from_w
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_table_that_is_refused_changes_nothing);
+	ATF_TP_ADD_TC(tp, a_revert_that_failed_leaves_a_message_with_its_code);
 	ATF_TP_ADD_TC(tp, a_commit_that_fails_changes_nothing);
 	ATF_TP_ADD_TC(tp, a_commit_that_only_seemed_to_fail_is_a_revert);
 	ATF_TP_ADD_TC(tp, a_lost_commit_of_unknown_outcome_is_found_out_by_recovery);
