@@ -229,11 +229,7 @@ static int find_source(struct snapmgr *sm, const char *from, const struct sm_spe
 		r = sm_same_pool(&f->pool, to->pool, err);
 	if (r == 0 && f->has_snapshot)
 		r = sm_snapshot_ready(&f->pool, &f->snapshot, err);
-	if (r == 0)
-		r = name_free(&f->pool, to->volume, err);
-	if (r < 0)
-		return r;
-	return sm_space_for_more(&f->pool, "clone", f->has_undo ? &f->undo : NULL, err);
+	return r == 0 ? name_free(&f->pool, to->volume, err) : r;
 }
 
 static int make_clone(struct snapmgr *sm, const char *from, const struct sm_spec *to,
@@ -256,6 +252,8 @@ static int make_clone(struct snapmgr *sm, const char *from, const struct sm_spec
 	inherit(&f, o);
 	describe(&v, to->volume, o, f.pool.b.driver);
 	r = check_quota(&f.pool, &v, err);
+	if (r == 0) /* which may take undo points, so nothing is refused after it */
+		r = sm_space_for_more(&f.pool, "clone", f.has_undo ? &f.undo : NULL, err);
 	if (r == 0)
 		r = make_volume(&f.pool, &v, o, sm_make_copy, &source, err);
 	return r == 0 ? finish(&f.pool, &v, visit, data, err) : r;
@@ -273,12 +271,12 @@ static int make_new(struct snapmgr *sm, const struct sm_spec *spec,
 		r = sm_check_size(&pool, o->size_bytes, err);
 	if (r == 0)
 		r = name_free(&pool, spec->volume, err);
-	if (r == 0)
-		r = sm_space_for_more(&pool, "new volume", NULL, err);
 	if (r < 0)
 		return r;
 	describe(&v, spec->volume, o, pool.b.driver);
 	r = check_quota(&pool, &v, err);
+	if (r == 0)
+		r = sm_space_for_more(&pool, "new volume", NULL, err);
 	if (r == 0)
 		r = make_volume(&pool, &v, o, make_empty, NULL, err);
 	return r == 0 ? finish(&pool, &v, visit, data, err) : r;

@@ -106,11 +106,34 @@ static int prepare_one(struct sm_pool *pool, struct sm_displace *d, bool out_of_
 	return r == 0 ? sm_claim_flush(&d->claim, spec, err) : r;
 }
 
+/* Where one grows and another shrinks, it is the sum that the owner must have room for. */
+int sm_displace_check_quota(struct sm_pool *pool, const struct sm_displace *d, size_t n,
+			    struct snapmgr_err *err)
+{
+	AUTO(free) struct sm_quota_change *changes = NULL;
+
+	if (!pool->row.quotas)
+		return 0;
+	changes = calloc(n, sizeof(*changes));
+	if (!changes)
+		return sm_nomem(err);
+	for (size_t i = 0; i < n; i++) {
+		const struct scat_common *c = &d[i].volume->c;
+
+		changes[i].project = c->project;
+		changes[i].amount[SNAPMGR_VOLUME_BYTES] = (int64_t)d[i].change.size_bytes -
+							  (int64_t)c->size_bytes;
+	}
+	return sm_quota_check(pool, changes, n, err);
+}
+
 int sm_displace_prepare(struct sm_pool *pool, struct sm_displace *d, size_t n, bool out_of_data,
 			bool dry_run, struct snapmgr_err *err)
 {
-	int r = d->remount && !dry_run ? unmount_all(pool, d, n, err) : 0;
+	int r = sm_displace_check_quota(pool, d, n, err);
 
+	if (r == 0 && d->remount && !dry_run)
+		r = unmount_all(pool, d, n, err);
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = prepare_one(pool, &d[i], out_of_data, dry_run, err);
 	return r;

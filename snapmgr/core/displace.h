@@ -27,6 +27,9 @@ struct sm_displace {
 	bool together;		/* with those of the same operation, and so is its undo point */
 	bool quiet;		/* no message of its own */
 };
+/* sm_displace_check_quota() - for the new sizes of all together; before space is asked for. */
+int sm_displace_check_quota(struct sm_pool *pool, const struct sm_displace *d, size_t n,
+			    struct snapmgr_err *err);
 /**
  * sm_displace_prepare() - claim all of @d[0..n), after their mounts are gone
  *

@@ -23,6 +23,12 @@ static int keep(const struct snapmgr_quota *q, void *data)
 	return 0;
 }
 
+static int keep_object(const struct snapmgr_object *o, void *data)
+{
+	memcpy(data, o, sizeof(*o));
+	return 0;
+}
+
 static uint64_t in_use(const char *project, enum snapmgr_resource resource)
 {
 	struct snapmgr_quota q;
@@ -285,6 +291,34 @@ ATF_TC_BODY(a_pool_without_quotas_is_asked_nothing, tc)
 	REFUSED(take("p0/v@t"));
 }
 
+/* Where a change needs room, a crowded pool's undo points make it: not for one that is refused. */
+ATF_TC_WITHOUT_HEAD(a_refusal_takes_no_undo_point_of_a_crowded_pool);
+ATF_TC_BODY(a_refusal_takes_no_undo_point_of_a_crowded_pool, tc)
+{
+	struct snapmgr_object undo;
+
+	rig_up();
+	MUST(create("p0/v", "web", 4 * SM_MIB));
+	MUST(take("p0/v@large"));
+	MUST(resize("p0/v", SM_MIB));
+	MUST(revert("p0/v@large"));
+	MUST(snapmgr_undo(rig_sm, "p0/v", NULL, NULL, &rig_err));
+	limit("web", SNAPMGR_VOLUME_BYTES, SM_MIB);
+	limit("web", SNAPMGR_SNAPSHOTS, 1);
+	fake_kernel_set_status(
+		POOL_DEV, "0 12/4096 9700/10000 - rw discard_passdown queue_if_no_space - 1024");
+	REFUSED(create("p0/w", "web", 512));
+	REFUSED(snapmgr_clone(rig_sm, "p0/v@large", "p0/w", NULL, NULL, NULL, &rig_err));
+	REFUSED(take("p0/v@t"));
+	REFUSED(revert("p0/v@large"));
+	REFUSED(snapmgr_undo(rig_sm, "p0/v", NULL, NULL, &rig_err));
+	MUST(snapmgr_show(rig_sm, "p0/v@undo", keep_object, &undo, &rig_err));
+	ATF_CHECK_EQ(4 * SM_MIB, undo.size_bytes);
+	/* One that has a right to room gets it made, though here nothing is enough. */
+	ATF_CHECK_EQ(-ENOSPC, create("p0/w", "db", 512));
+	ATF_CHECK(snapmgr_show(rig_sm, "p0/v@undo", NULL, NULL, &rig_err) < 0);
+}
+
 ATF_TC_WITHOUT_HEAD(an_odd_project_is_no_command_to_copy);
 ATF_TC_BODY(an_odd_project_is_no_command_to_copy, tc)
 {
@@ -331,6 +365,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, what_changes_hands_is_held_against_the_new_owner);
 	ATF_TP_ADD_TC(tp, sizes_beyond_64_bits_are_over_every_limit);
 	ATF_TP_ADD_TC(tp, a_pool_without_quotas_is_asked_nothing);
+	ATF_TP_ADD_TC(tp, a_refusal_takes_no_undo_point_of_a_crowded_pool);
 	ATF_TP_ADD_TC(tp, an_odd_project_is_no_command_to_copy);
 	ATF_TP_ADD_TC(tp, wrong_quotas_are_usage_errors);
 	return atf_no_error();
