@@ -176,6 +176,7 @@ ATF_TC_BODY(a_skipped_flush_is_real_after_a_new_log_header, tc)
 	sqlite3_file *wal = open_file(vfs, true);
 	char header[32] = "x";
 
+	rig_io.syncs = 0; /* those of the format */
 	vfs->skip_sync = true;
 	ATF_REQUIRE_EQ(SQLITE_OK, wal->pMethods->xWrite(wal, header, sizeof(header), 0));
 	ATF_REQUIRE_EQ(SQLITE_OK, wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL));
