@@ -47,7 +47,7 @@ void sm_monitor_trouble(struct sm_monitor *m, const char *level, const char *tex
 		i = w->next_trouble++ % SM_ARRAY(w->troubles);
 	w->troubles[i].hash = hash;
 	w->troubles[i].seen = m->round;
-	sm_monitor_tell(m, level, "trouble", "%s", text);
+	sm_monitor_tell(m, level, m->topic, "%s", text);
 }
 
 bool sm_monitor_stopped(struct sm_monitor *m, int wait_ms)
@@ -245,6 +245,7 @@ int snapmgr_monitor(struct snapmgr *sm, const char *pool, const struct snapmgr_m
 				.opts = o,
 				.visit = visit,
 				.data = data,
+				.topic = "trouble",
 				.events_fd = -1,
 				.err = err };
 	struct sm_spec spec;

@@ -35,6 +35,7 @@ struct sm_monitor {
 	struct sm_watched *pools; /* owned */
 	size_t n;
 	struct sm_watched *current; /* of whom the library tells while it works */
+	const char *topic;	    /* what it tells of then: "trouble", or what is being done */
 	uint64_t round;
 	bool missed;   /* @only is not active, which was told */
 	int answer;    /* the visitor's, or an error: it ends */

@@ -228,8 +228,12 @@ static void make_room(struct sm_monitor *m)
 	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
 	struct snapmgr_err why = { 0 };
 
-	if (open_pool(m, &pool) == 0 && sm_space_relieve(&pool, &why) < 0)
+	if (open_pool(m, &pool) < 0)
+		return;
+	m->topic = "space";
+	if (sm_space_relieve(&pool, &why) < 0)
 		sm_monitor_trouble(m, "error", why.message);
+	m->topic = "trouble";
 }
 
 void sm_monitor_pool(struct sm_monitor *m)

@@ -96,6 +96,25 @@ it_warns_once_where_a_mark_is_passed_and_leaves_a_message_body()
 	expect no_space '.messages[-1].detail' <m.json
 }
 
+atf_test_case past_the_high_water_mark_it_lets_undo_points_go
+past_the_high_water_mark_it_lets_undo_points_go_body()
+{
+	start
+	ok snapmgr set p0 high_water=50% low_water=45%
+	fill 250
+	ok snapmgr revert p0/v@s1
+	fill 100
+	watch p0
+	event '.what == "pool"'
+	atf_check_equal 1 "$(snapmgr list --undo --json | jq '.undo_points | length')"
+	fill 200 100
+	event '.what == "space" and (.text | test("undo point .* was dropped"))'
+	atf_check_equal 0 "$(snapmgr list --undo --json | jq '.undo_points | length')"
+	event '.what == "space" and .level == "info"'
+	unwatch
+	ok snapmgr pool check p0
+}
+
 atf_test_case it_tells_when_there_is_room_again
 it_tells_when_there_is_room_again_body()
 {
@@ -206,6 +225,7 @@ atf_init_test_cases()
 {
 	atf_add_test_case it_drops_what_was_displaced_without_being_asked
 	atf_add_test_case it_warns_once_where_a_mark_is_passed_and_leaves_a_message
+	atf_add_test_case past_the_high_water_mark_it_lets_undo_points_go
 	atf_add_test_case it_tells_when_there_is_room_again
 	atf_add_test_case it_tells_of_a_pool_that_runs_out_of_space
 	atf_add_test_case it_survives_pools_that_come_and_go
