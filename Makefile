@@ -22,7 +22,7 @@ LIBS = -ldevmapper -lblkid -lsqlite3 -ljansson -lpthread
 # ---- sources, a list for each room ----
 
 BASE_SRC = $(addprefix snapmgr/base/, \
-	crc32c.c error.c name.c size.c system.c text.c uuid.c $(if $(FAILPOINTS),failpoint.c))
+	crc32c.c error.c forked.c name.c size.c system.c text.c uuid.c $(if $(FAILPOINTS),failpoint.c))
 DM_SRC = $(addprefix dm/, \
 	critical.c guard.c guard_child.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
 HOST_SRC = $(addprefix snapmgr/host/, \
@@ -144,6 +144,7 @@ $(B)/tests/guest/revert/fault_test: private LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
 STORMS = $(B)/tests/guest/storm/storm_test $(B)/tests/torture/guest/storm
 $(STORMS): $(addprefix $(B)/tests/guest/storm/,storm.o model.o)
 $(STORMS): private LDFLAGS += -Wl,--wrap=scat_commit -Wl,--wrap=sdm_switch_suspend
+$(B)/tests/guest/storm/wait_test: private LDFLAGS += -Wl,--wrap=scat_commit
 
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)
 	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) -latf-c $(LIBS)

@@ -39,6 +39,8 @@ static void end(struct sdm_guard *g)
 {
 	if (!g)
 		return;
+	sm_fd_public(g->sock);
+	sm_fd_public(g->theirs);
 	sm_close_fd(g->sock);
 	sm_close_fd(g->theirs);
 	if (g->shared)
@@ -102,6 +104,8 @@ static int start_process(struct sdm_guard *g)
 		return -errno;
 	g->sock = socks[0];
 	g->theirs = socks[1];
+	sm_fd_private(g->sock); /* the lock may lie in it */
+	sm_fd_private(g->theirs);
 	g->pid = fork_guard(g, g->theirs, control, owner);
 	return g->pid < 0 ? g->pid : 0;
 }

@@ -124,6 +124,17 @@ int sm_program_run(const char *const argv[], char *out, size_t out_size, struct 
 void sm_signals_hold(sigset_t *ret_before);
 void sm_signals_release(const sigset_t *before);
 
+/**
+ * sm_fd_private() - a forked child (fork(), no exec) gets /dev/null in its place
+ * sm_fd_public() - before it is closed
+ *
+ * For descriptors with open-file-description locks: a child's copy would hold them when we are dead.
+ */
+void sm_fd_private(int fd);
+void sm_fd_public(int fd);
+/* sm_map_shared() - of @fd, writable; whoever inherits the mapping keeps no lock of @fd. NULL: errno. */
+void *sm_map_shared(int fd, size_t len, off_t at);
+
 /* sm_mkdir_p() - make a directory (and its parents) with @mode; existing ones are fine. */
 int sm_mkdir_p(const char *path, unsigned int mode, struct snapmgr_err *err);
 

@@ -16,6 +16,7 @@
 
 void sm_claim_drop(struct sm_claim *claim)
 {
+	sm_fd_public(claim->fd);
 	sm_close_fd(claim->fd);
 	claim->fd = -1;
 }
@@ -158,6 +159,7 @@ int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bo
 			       "'%s' is suspended: 'snapmgr recover' resumes it", spec);
 	if (claim.mapped) {
 		r = claim.fd = open_exclusive(&claim.info, spec, deadline_ns, err);
+		sm_fd_private(claim.fd); /* a forked child would keep it claimed */
 		if (r >= 0)
 			r = sdm_info(v->dm.name, &claim.info, err);
 		if (r == 0 &&

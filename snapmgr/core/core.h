@@ -20,6 +20,7 @@ struct snapmgr {
 	struct snapmgr_open_opts opts;
 	char recover_program[256];
 	char backup_dir[352];
+	pid_t owner;		 /* the process that made it */
 	struct shost_owner self; /* known after the first operation; pid 0: not yet */
 	struct scat *parked;	 /* the catalogue used last, without its device; or NULL */
 	struct sm_uuid parked_uuid;

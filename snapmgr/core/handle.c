@@ -2,6 +2,7 @@
 /* The handle, and what every call does with its options. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "snapmgr/core/core.h"
 
@@ -15,6 +16,7 @@ int snapmgr_open(const struct snapmgr_open_opts *opts, struct snapmgr **ret,
 	if (!sm)
 		return sm_nomem(err);
 	sm->parked_lock = SLOCK_NONE;
+	sm->owner = getpid();
 	if (opts) {
 		SM_OPTS(struct snapmgr_open_opts, o, opts);
 		sm->opts = o;
@@ -36,7 +38,8 @@ int snapmgr_open(const struct snapmgr_open_opts *opts, struct snapmgr **ret,
 
 void snapmgr_free(struct snapmgr *sm)
 {
-	if (sm) {
+	/* A forked child may free what it inherited, but all in it is its parent's. */
+	if (sm && sm->owner == getpid()) {
 		scat_close(sm->parked);
 		slock_drop(&sm->parked_lock);
 		sdm_release();

@@ -258,6 +258,42 @@ ATF_TC_BODY(nobody_starves_and_no_two_hold_it, tc)
 	ATF_CHECK_EQ(0, shared->clashes);
 }
 
+/* How often others have it between one's coming and one's turn: no oftener than they were there before. */
+ATF_TC_WITHOUT_HEAD(under_constant_traffic_each_one_waits_for_those_before_it_only);
+ATF_TC_BODY(under_constant_traffic_each_one_waits_for_those_before_it_only, tc)
+{
+	struct {
+		unsigned int turns, longest[6];
+	} *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t end = sm_monotonic_ns() + 2000000000;
+	pid_t pids[6];
+
+	use_run_dir("/run");
+	for (int i = 0; i < 6; i++) {
+		pids[i] = fork();
+		while (pids[i] == 0 && sm_monotonic_ns() < end) {
+			unsigned int came = __atomic_load_n(&shared->turns, __ATOMIC_SEQ_CST);
+			struct slock lock = take(LONG_MS);
+			unsigned int n = __atomic_fetch_add(&shared->turns, 1, __ATOMIC_SEQ_CST) -
+					 came;
+
+			if (n > shared->longest[i])
+				shared->longest[i] = n;
+			pause_ms(1);
+			slock_drop(&lock);
+		}
+		if (pids[i] == 0)
+			_exit(0);
+	}
+	for (int i = 0; i < 6; i++) {
+		require_exit(pids[i]);
+		printf("%d: at most %u turns of %u\n", i, shared->longest[i], shared->turns);
+		/* Five others, and again those who came between our look and our ticket. */
+		ATF_CHECK(shared->longest[i] <= 12);
+	}
+	ATF_CHECK(shared->turns > 50);
+}
+
 ATF_TC_WITHOUT_HEAD(a_run_folder_that_cannot_be_made_is_named);
 ATF_TC_BODY(a_run_folder_that_cannot_be_made_is_named, tc)
 {
@@ -344,6 +380,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, first_come_is_first_served);
 	ATF_TP_ADD_TC(tp, a_killed_waiter_holds_nobody_up);
 	ATF_TP_ADD_TC(tp, nobody_starves_and_no_two_hold_it);
+	ATF_TP_ADD_TC(tp, under_constant_traffic_each_one_waits_for_those_before_it_only);
 	ATF_TP_ADD_TC(tp, a_run_folder_that_cannot_be_made_is_named);
 	ATF_TP_ADD_TC(tp, a_lock_tells_that_its_last_holder_died);
 	ATF_TP_ADD_TC(tp, a_parked_lock_is_free_and_can_be_taken_again);
