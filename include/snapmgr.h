@@ -348,6 +348,13 @@ int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
 		     const struct snapmgr_snapshot_opts *opts, snapmgr_object_fn *visit, void *data,
 		     struct snapmgr_err *err);
 
+/**
+ * snapmgr_member_fn - after a revert or undo of a group: the group, its snapshot, and each volume
+ * @left_alone: of a volume that was not changed: why; else NULL
+ */
+typedef int snapmgr_member_fn(const struct snapmgr_object *object, const char *left_alone,
+			      void *data);
+
 struct snapmgr_revert_opts {
 	size_t size;
 	const char
@@ -362,9 +369,12 @@ struct snapmgr_revert_opts {
 	const char *strategy; /* NULL: the cheapest */
 	const char *const *params;
 	size_t n_params;
+	snapmgr_member_fn *member; /* of a group; may be NULL */
+	void *member_data;
 };
 struct snapmgr_revert_result {
-	struct snapmgr_object volume, snapshot; /* their tags are NULL */
+	/* Of a group: the group, and the group snapshot. Their tags and parts are NULL. */
+	struct snapmgr_object volume, snapshot;
 	char strategy[16];
 	char reason[160]; /* why that strategy */
 	uint64_t move_bytes;
@@ -380,6 +390,9 @@ struct snapmgr_revert_result {
  * undo point. I/O pauses while the tables switch; at every moment, and after any crash, the volume
  * reads wholly as before or wholly as the snapshot. Durable when it returns 0.
  *
+ * "pool/group@snap": all volumes that were in the group then and are in it now, by one commit, all or
+ * none, also across a crash. Volumes that came into it since, or left it, are left alone.
+ *
  * Return: 0; -EBUSY (in_use, bad_state), -ESTALE (not_latest), -ENOENT, -ENOSPC, -EOPNOTSUPP, ...
  */
 int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_revert_opts *opts,
@@ -389,8 +402,15 @@ struct snapmgr_undo_opts {
 	size_t size;
 	bool drop; /* forget the undo point instead; *all* of them where @spec names none */
 	bool online, remount, force, dry_run;
+	snapmgr_member_fn *member; /* of a group; may be NULL */
+	void *member_data;
 };
-/** snapmgr_undo() - swap the head with "pool/vol" (its newest undo point) or "pool/vol@undo~N". */
+/**
+ * snapmgr_undo() - swap the head with "pool/vol" (its newest undo point) or "pool/vol@undo~N"
+ *
+ * "pool/group": the heads of all volumes that the last revert of the group changed, all or none. It
+ * can be done as long as each of them has its undo point of that revert.
+ */
 int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo_opts *opts,
 		 struct snapmgr_revert_result *ret, struct snapmgr_err *err);
 

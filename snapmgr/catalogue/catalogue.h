@@ -272,6 +272,8 @@ int scat_undo_insert(struct scat *cat, struct scat_undo *undo, struct snapmgr_er
 int scat_undo_update(struct scat *cat, const struct scat_undo *undo, struct snapmgr_err *err);
 /* delete: those displaced with it are no longer known to be. */
 int scat_undo_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
+/* scat_undo_part() - no point of @volume belongs to those of others any more. */
+int scat_undo_part(struct scat *cat, int64_t volume, struct snapmgr_err *err);
 int scat_undo_each_with(struct scat *cat, const struct sm_uuid *displaced_with, scat_undo_fn *visit,
 			void *data, struct snapmgr_err *err);
 

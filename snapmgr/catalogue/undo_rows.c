@@ -145,3 +145,13 @@ int scat_undo_delete(struct scat *cat, int64_t id, struct snapmgr_err *err)
 		r = scat_run(cat, row, ARGS(ARG_INT(id)), err);
 	return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }
+
+int scat_undo_part(struct scat *cat, int64_t volume, struct snapmgr_err *err)
+{
+	static const char sql[] =
+		"UPDATE undos SET displaced_with=NULL WHERE displaced_with IN(SELECT displaced_with "
+		"FROM undos WHERE volume=?1)";
+	int r = scat_run(cat, sql, ARGS(ARG_INT(volume)), err);
+
+	return r < 0 ? r : 0;
+}

@@ -7,6 +7,7 @@ static int run_revert(struct cmd *cmd)
 {
 	const struct cmd_flags *f = &cmd->flags;
 	struct snapmgr_revert_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_revert_opts);
+	struct revert_members members = { .why = NULL };
 	struct snapmgr_revert_result ret;
 	int r;
 
@@ -21,11 +22,13 @@ static int run_revert(struct cmd *cmd)
 	opts.strategy = f->strategy;
 	opts.params = f->params.items;
 	opts.n_params = f->params.n;
+	opts.member = revert_member;
+	opts.member_data = &members;
 	r = snapmgr_revert(cmd->sm, cmd->args[0], &opts, &ret, &cmd->err);
-	if (r < 0)
-		return r;
-	revert_report(cmd, &ret, false);
-	return 0;
+	if (r == 0)
+		revert_report(cmd, &ret, &members, false);
+	revert_members_release(&members);
+	return r;
 }
 
 static const struct arg_opt revert_opts[] = {
@@ -43,8 +46,8 @@ static const struct arg_opt revert_opts[] = {
 	CLI_END,
 };
 const struct cmd_verb cmd_revert_verbs[] = {
-	{ "revert", run_revert, 1, 1, "POOL/VOL@SNAP",
-	  "make a volume read as one of its snapshots, in place", revert_opts,
-	  "revert p0/v@s1\nrevert p0/v@latest --remount", 0 },
+	{ "revert", run_revert, 1, 1, "POOL/VOL@SNAP | POOL/GROUP@SNAP",
+	  "make a volume, or all of a group, read as a snapshot of it, in place", revert_opts,
+	  "revert p0/v@s1\nrevert p0/v@latest --remount\nrevert p0/vm1@s1", 0 },
 	{ .name = NULL },
 };

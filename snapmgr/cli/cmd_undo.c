@@ -16,7 +16,7 @@ struct points {
 static int visit_named(const struct snapmgr_object *o, void *data)
 {
 	struct points *p = data;
-	const char *volume = o->kind == SNAPMGR_VOLUME ? o->name : o->volume;
+	const char *volume = o->kind == SNAPMGR_UNDO ? o->volume : o->name;
 
 	(void)snprintf(p->volume, sizeof(p->volume), "%s/%s", o->pool, volume);
 	if (o->kind == SNAPMGR_UNDO)
@@ -101,6 +101,7 @@ static int run_undo(struct cmd *cmd)
 {
 	const struct cmd_flags *f = &cmd->flags;
 	struct snapmgr_undo_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_undo_opts);
+	struct revert_members members = { .why = NULL };
 	struct snapmgr_revert_result ret;
 	int r;
 
@@ -111,11 +112,13 @@ static int run_undo(struct cmd *cmd)
 	opts.dry_run = f->dry_run;
 	if (f->drop)
 		return drop(cmd, &opts);
+	opts.member = revert_member;
+	opts.member_data = &members;
 	r = snapmgr_undo(cmd->sm, cmd->args[0], &opts, &ret, &cmd->err);
-	if (r < 0)
-		return r;
-	revert_report(cmd, &ret, true);
-	return 0;
+	if (r == 0)
+		revert_report(cmd, &ret, &members, true);
+	revert_members_release(&members);
+	return r;
 }
 
 static const struct arg_opt undo_opts[] = {
@@ -130,8 +133,8 @@ static const struct arg_opt undo_opts[] = {
 };
 
 const struct cmd_verb cmd_undo_verbs[] = {
-	{ "undo", run_undo, 1, 1, "POOL/VOL[@undo~N]",
-	  "go back to what a volume was before its last revert", undo_opts,
+	{ "undo", run_undo, 1, 1, "POOL/VOL[@undo~N] | POOL/GROUP",
+	  "go back to what a volume, or all of a group, was before its last revert", undo_opts,
 	  "undo p0/v\nundo p0/v --drop --yes", 0 },
 	{ .name = NULL },
 };

@@ -502,6 +502,10 @@ void sm_message_failed(struct sm_pool *pool, const struct scat_volume *v,
  * kernel refuses to put right is put off: the lock stays abandoned, so that the next command tries again.
  */
 int sm_recover_abandoned(struct sm_pool *pool, struct snapmgr_err *err);
+/* sm_recover_head() - in the open transaction: @v's head from before is its head again. */
+int sm_recover_head(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_err *err);
+/* sm_recover_together() - what was switched with one that runs on the old head goes back, too. */
+int sm_recover_together(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_recover_activated() - of a pool that is just coming up: the catalogue alone decides. */
 int sm_recover_activated(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_recover_ids() - delete kernel ids that were reserved and never committed. */

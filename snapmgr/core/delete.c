@@ -18,6 +18,12 @@ struct del {
 	struct snapmgr_err *err;
 };
 
+/* One snapshot, or all of a group's: no volume goes with them. */
+static bool only_snapshots(const struct del *d)
+{
+	return d->f.has_snapshot || d->f.has_set;
+}
+
 static void release(struct del *d)
 {
 	free(d->snapshots);
@@ -106,8 +112,8 @@ static bool is_gone(struct del *d)
 	struct scat_snapshot s;
 	struct scat_volume v;
 
-	if (d->f.has_snapshot)
-		return scat_snapshot_by_uuid(cat, &d->f.snapshot.c.uuid, &s, NULL) == -ENOENT;
+	if (only_snapshots(d))
+		return scat_snapshot_by_uuid(cat, &d->snapshots->c.uuid, &s, NULL) == -ENOENT;
 	return scat_volume_by_uuid(cat, &d->f.volume.c.uuid, &v, NULL) == -ENOENT;
 }
 
@@ -141,7 +147,7 @@ static int take_all_down(struct del *d)
 		sm_snapshot_device(&d->f.pool, &d->snapshots[i], &dev);
 		r = take_down(d, &d->snapshots[i].c.uuid, &dev);
 	}
-	if (r < 0 || d->f.has_snapshot)
+	if (r < 0 || only_snapshots(d))
 		return r;
 	r = scat_undo_each(d->f.pool.cat, d->f.volume.id, take_undo_down, d, d->err);
 	if (r < 0)
@@ -177,12 +183,28 @@ static int delete_rows(struct del *d)
 		if (r == 0)
 			r = scat_garbage_add(cat, d->snapshots[i - 1].c.thin, d->err);
 	}
-	if (r < 0 || d->f.has_snapshot)
+	if (r < 0 || only_snapshots(d))
 		return r;
 	r = drop_undos(d);
 	if (r == 0)
 		r = scat_volume_delete(cat, d->f.volume.id, d->err);
 	return r == 0 ? scat_garbage_add(cat, d->f.volume.c.thin, d->err) : r;
+}
+
+static int leave_message_of_set(struct del *d)
+{
+	char text[SNAPMGR_MESSAGE_MAX];
+	const struct sm_message m = { .level = "info",
+				      .verb = "delete",
+				      .kind = "snapshot",
+				      .object = &d->f.set.uuid,
+				      .project = d->f.group.project,
+				      .operation = &d->f.pool.op.uuid,
+				      .text = text };
+
+	(void)snprintf(text, sizeof(text), "group snapshot '%s/%s@%s' was deleted (%zu snapshots)",
+		       d->f.pool.row.name, d->f.group.name, d->f.set.name, d->n);
+	return sm_message(&d->f.pool, &m, d->err);
 }
 
 static int leave_message(struct del *d)
@@ -217,7 +239,7 @@ static int write_all(struct del *d)
 	if (r == 0)
 		r = delete_rows(d);
 	if (r == 0)
-		r = leave_message(d);
+		r = d->f.has_set ? leave_message_of_set(d) : leave_message(d);
 	if (r == 0 && d->opts->keep_snapshots) /* mapped snapshots are called after their volume */
 		r = sm_names_follow(&d->f.pool, d->err);
 	if (r == 0)
@@ -229,8 +251,12 @@ static int write_all(struct del *d)
 /* The kernel's ids go after the commit: until then all can be as it was. */
 static int commit(struct del *d)
 {
-	int r = sm_op_begin(&d->f.pool, "delete", d->f.volume.c.name,
-			    d->f.has_snapshot ? d->f.snapshot.c.name : NULL, 0, d->err);
+	const char *owner = d->f.has_set ? d->f.group.name : d->f.volume.c.name;
+	int r = sm_op_begin(&d->f.pool, "delete", owner,
+			    d->f.has_set      ? d->f.set.name :
+			    d->f.has_snapshot ? d->f.snapshot.c.name :
+						NULL,
+			    0, d->err);
 
 	if (r == 0)
 		r = take_all_down(d);
@@ -255,16 +281,32 @@ static int show_all(struct del *d)
 {
 	int r = 0;
 
+	if (d->f.has_set)
+		r = sm_visit_set(&d->f.pool, &d->f.group, &d->f.set, d->visit, d->data, d->err);
 	for (size_t i = 0; i < d->n && r == 0; i++)
 		r = sm_visit_snapshot(&d->f.pool, &d->snapshots[i], d->visit, d->data, d->err);
-	if (r == 0 && !d->f.has_snapshot)
+	if (r == 0 && !only_snapshots(d))
 		r = sm_visit_volume(&d->f.pool, &d->f.volume, d->visit, d->data, d->err);
 	return r;
 }
 
+static int check_group(struct del *d)
+{
+	const char *pool = d->f.pool.row.name, *group = d->f.group.name;
+
+	if (!d->f.has_set)
+		return sm_fail(d->err, SNAPMGR_USAGE, EINVAL,
+			       "'%s/%s' is a group: 'snapmgr group delete %s/%s' forgets it and "
+			       "keeps its volumes",
+			       pool, group, pool, group);
+	return scat_snapshot_each_with(d->f.pool.cat, &d->f.set.uuid, collect, d, d->err);
+}
+
 static int run(struct del *d)
 {
-	int r = d->f.has_snapshot ? collect(&d->f.snapshot, d) : check_volume(d);
+	int r = d->f.has_group	  ? check_group(d) :
+		d->f.has_snapshot ? collect(&d->f.snapshot, d) :
+				    check_volume(d);
 
 	if (r == 0)
 		r = show_all(d);
@@ -288,7 +330,8 @@ int snapmgr_delete(struct snapmgr *sm, const char *spec, const struct snapmgr_de
 	if (o.recursive && o.keep_snapshots)
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
 			       "--recursive and --keep-snapshots contradict each other");
-	r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT, true, &d.f, err);
+	r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT | SM_WANT_GROUP | SM_WANT_SET, true,
+		    &d.f, err);
 	if (r == 0)
 		r = run(&d);
 	if (d.f.pool.cat)

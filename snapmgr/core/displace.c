@@ -12,7 +12,8 @@ int sm_keep_object(const struct snapmgr_object *object, void *data)
 
 	*o = *object;
 	o->tags = NULL;
-	o->n_tags = 0;
+	o->parts = NULL;
+	o->n_tags = o->n_parts = 0;
 	return 0;
 }
 
@@ -256,7 +257,9 @@ static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struc
 	const struct sm_displace *d = change->arg;
 	int r = keep_or_drop(pool, change, err);
 
-	return r == 0 && !d->quiet ? leave_message(pool, change, err) : r;
+	if (r == 0 && !d->quiet)
+		r = leave_message(pool, change, err);
+	return r == 0 && d->rows ? d->rows(pool, d->rows_arg, err) : r;
 }
 
 int sm_displace(struct sm_pool *pool, struct sm_displace *all, size_t n, struct snapmgr_err *err)

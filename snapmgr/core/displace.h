@@ -26,6 +26,9 @@ struct sm_displace {
 	bool kept;		/* the displaced head is an undo point now */
 	bool together;		/* with those of the same operation, and so is its undo point */
 	bool quiet;		/* no message of its own */
+	/* The caller's rows of the same transaction; may be NULL. */
+	int (*rows)(struct sm_pool *pool, void *arg, struct snapmgr_err *err);
+	void *rows_arg;
 };
 /* sm_displace_check_quota() - for the new sizes of all together; before space is asked for. */
 int sm_displace_check_quota(struct sm_pool *pool, const struct sm_displace *d, size_t n,

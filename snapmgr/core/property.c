@@ -123,7 +123,10 @@ static int set_tag(struct sm_found *f, const char *key, const char *value, struc
 	r = sm_check_texts(NULL, NULL, NULL, &tag, 1, err);
 	if (r < 0)
 		return r;
-	return scat_tag_set(f->pool.cat, f->has_snapshot ? &f->snapshot.c.uuid : &f->volume.c.uuid,
+	return scat_tag_set(f->pool.cat,
+			    f->has_group    ? &f->group.uuid :
+			    f->has_snapshot ? &f->snapshot.c.uuid :
+					      &f->volume.c.uuid,
 			    key, value, err);
 }
 
@@ -143,11 +146,37 @@ static int check_guest(struct sm_found *f, struct snapmgr_err *err)
 		       dev.dm.link);
 }
 
+static int set_group(struct sm_found *f, const char *key, const char *value,
+		     struct snapmgr_err *err)
+{
+	struct scat_group *g = &f->group;
+	struct scat_common c = { 0 };
+	int r;
+
+	if (strncmp(key, "tag:", 4) == 0)
+		return set_tag(f, key + 4, value, err);
+	(void)sm_copy_text(c.project, sizeof(c.project), g->project);
+	(void)sm_copy_text(c.label, sizeof(c.label), g->label);
+	(void)sm_copy_text(c.description, sizeof(c.description), g->description);
+	r = set_text(key, value, &c, err);
+	(void)sm_copy_text(g->project, sizeof(g->project), c.project);
+	(void)sm_copy_text(g->label, sizeof(g->label), c.label);
+	(void)sm_copy_text(g->description, sizeof(g->description), c.description);
+	if (r != -ENOMSG)
+		return r;
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+		       "a group has no property '%.40s': it has label, description, project and "
+		       "tag:KEY",
+		       key);
+}
+
 static int set_one(struct sm_found *f, const char *key, const char *value, struct snapmgr_err *err)
 {
 	const bool guest = f->volume.guest;
 	int r;
 
+	if (f->has_group)
+		return set_group(f, key, value, err);
 	if (!f->has_volume && !f->has_snapshot)
 		return sm_pool_property(&f->pool, key, value, err);
 	if (strncmp(key, "tag:", 4) == 0)
@@ -198,6 +227,8 @@ static int set_row(struct sm_found *f, struct snapmgr_err *err)
 {
 	if (f->has_snapshot)
 		return scat_snapshot_update(f->pool.cat, &f->snapshot, err);
+	if (f->has_group)
+		return scat_group_update(f->pool.cat, &f->group, err);
 	return f->has_volume ? scat_volume_update(f->pool.cat, &f->volume, err) : 0;
 }
 
@@ -211,7 +242,7 @@ static int write_all(struct sm_found *f, const struct assignment *all, size_t n,
 			   f->has_snapshot ? f->snapshot.c.project : f->volume.c.project);
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = set_one(f, all[i].key, all[i].value, err);
-	if (r == 0)
+	if (r == 0 && !f->has_group) /* counts for nobody: its volumes do */
 		r = check_quota(f, before, err);
 	if (r == 0)
 		r = set_row(f, err);
@@ -233,7 +264,7 @@ int snapmgr_set_many(struct snapmgr *sm, const char *spec, const char *const *as
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = take_apart(assignments[i], &all[i], err);
 	if (r == 0)
-		r = sm_find(sm, spec, SM_WANT_ANY, true, &f, err);
+		r = sm_find(sm, spec, SM_WANT_ANY | SM_WANT_GROUP, true, &f, err);
 	return r == 0 ? write_all(&f, all, n, err) : r;
 }
 
@@ -247,21 +278,40 @@ int snapmgr_set(struct snapmgr *sm, const char *spec, const char *key, const cha
 	if (r < 0)
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
 			       "no property has a name as long as '%.32s...'", key);
-	r = sm_find(sm, spec, SM_WANT_ANY, true, &f, err);
+	r = sm_find(sm, spec, SM_WANT_ANY | SM_WANT_GROUP, true, &f, err);
 	return r == 0 ? write_all(&f, &one, 1, err) : r;
+}
+
+static int hold_one(struct sm_pool *pool, struct scat_snapshot *s, bool hold,
+		    struct snapmgr_err *err)
+{
+	if (s->hold == hold)
+		return 0;
+	s->hold = hold;
+	return scat_snapshot_update(pool->cat, s, err);
+}
+
+/* All of a group's snapshot, or none. */
+static int hold_set(struct sm_found *f, bool hold, struct snapmgr_err *err)
+{
+	AUTO(sm_snapshots_free) struct sm_snapshots all = { 0 };
+	int r = sm_set_snapshots(&f->pool, &f->set, &all, err);
+
+	for (size_t i = 0; i < all.n && r == 0; i++)
+		r = hold_one(&f->pool, &all.v[i], hold, err);
+	return r;
 }
 
 int snapmgr_hold(struct snapmgr *sm, const char *spec, bool hold, struct snapmgr_err *err)
 {
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
-	int r = sm_find(sm, spec, SM_WANT_SNAPSHOT, true, &f, err);
+	int r = sm_find(sm, spec, SM_WANT_SNAPSHOT | SM_WANT_SET, true, &f, err);
 
-	if (r < 0 || f.snapshot.hold == hold)
+	if (r < 0 || (f.has_snapshot && f.snapshot.hold == hold))
 		return r;
-	f.snapshot.hold = hold;
 	r = scat_begin(f.pool.cat, err);
 	if (r == 0)
-		r = scat_snapshot_update(f.pool.cat, &f.snapshot, err);
+		r = f.has_set ? hold_set(&f, hold, err) : hold_one(&f.pool, &f.snapshot, hold, err);
 	if (r == 0)
 		r = scat_commit(f.pool.cat, true, err);
 	scat_rollback(f.pool.cat);

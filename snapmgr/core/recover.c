@@ -43,7 +43,7 @@ static int note(struct sm_pool *pool, const struct scat_volume *v, const char *l
  * between its commit and the resume, and since then people may have written to what runs. So that is
  * the truth, and the catalogue goes back to it (DESIGN: a running device's live table is the truth).
  */
-static int go_back(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_err *err)
+int sm_recover_head(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_err *err)
 {
 	const struct scat_common newer = v->c;
 	struct scat_undo point;
@@ -78,7 +78,7 @@ static int follow(struct sm_pool *pool, struct scat_volume *v, uint32_t live, ui
 		return 0;
 	}
 	if (live == v->before.thin)
-		return go_back(pool, v, err);
+		return sm_recover_head(pool, v, err);
 	v->c.state = SCAT_ERROR;
 	(void)snprintf(text, sizeof(text),
 		       "volume '%s/%s' runs on id %u, which the catalogue does not know",
@@ -161,25 +161,59 @@ static int heal_device(const char *name, const char *dm_uuid, uint32_t major, ui
 	return r == -ENOENT ? 0 : r;
 }
 
+static const char *dead_name(const struct slock_holder *dead, char name[sizeof(dead->object)])
+{
+	(void)sm_copy_text(name, sizeof(dead->object), dead->object);
+	name[strcspn(name, "@")] = '\0';
+	return name;
+}
+
 /* The volume that the dead one had to do with; false where there is none, or not any more. */
 static bool dead_volume(struct sm_pool *pool, struct scat_volume *ret)
 {
 	char name[sizeof(pool->lock.dead.object)];
 
-	(void)sm_copy_text(name, sizeof(name), pool->lock.dead.object);
-	name[strcspn(name, "@")] = '\0';
-	return scat_volume_by_name(pool->cat, name, ret, NULL) == 0;
+	return scat_volume_by_name(pool->cat, dead_name(&pool->lock.dead, name), ret, NULL) == 0;
+}
+
+struct switched {
+	const struct sm_uuid *by;
+	bool is;
+};
+
+static int was_switched(const struct scat_volume *v, void *data)
+{
+	struct switched *s = data;
+
+	s->is |= sm_uuid_equal(&v->before.with, s->by) && v->c.thin != v->before.thin;
+	return 0;
+}
+
+static const char *outcome_of_group(struct sm_pool *pool, const struct slock_holder *dead)
+{
+	struct switched s = { .by = &dead->uuid };
+	char name[sizeof(dead->object)];
+	struct scat_group g;
+
+	if ((strcmp(dead->verb, "revert") != 0 && strcmp(dead->verb, "undo") != 0) ||
+	    scat_group_by_name(pool->cat, dead_name(dead, name), &g, NULL) < 0 ||
+	    scat_member_each(pool->cat, g.id, was_switched, &s, NULL) < 0)
+		return "";
+	return s.is ? ": it is done" : ": the volumes are as they were before";
 }
 
 /* Of an operation that switches heads. */
-static const char *outcome(const struct slock_holder *dead, const struct scat_volume *v)
+static const char *outcome(struct sm_pool *pool, const struct slock_holder *dead,
+			   const struct scat_volume *v)
 {
-	if (!dead->head || !v)
+	if (!v)
+		return outcome_of_group(pool, dead);
+	if (!dead->head)
 		return "";
 	return v->c.thin == dead->head ? ": the volume is as it was before" : ": it is done";
 }
 
-static void describe_dead(const struct sm_pool *pool, const struct scat_volume *v,
+static void describe_dead(struct sm_pool *pool, const struct scat_volume *v,
 			  char text[SNAPMGR_MESSAGE_MAX])
 {
 	const struct slock_holder *dead = &pool->lock.dead;
@@ -189,7 +223,7 @@ static void describe_dead(const struct sm_pool *pool, const struct scat_volume *
 			text, SNAPMGR_MESSAGE_MAX,
 			"recovered: the %s of '%s/%s' that process %d (%s) began was cut short%s",
 			dead->verb, pool->row.name, dead->object, dead->pid, dead->comm,
-			outcome(dead, v));
+			outcome(pool, dead, v));
 }
 
 /* Return: 0, 1 where something was put off, or a negative errno. */
@@ -203,6 +237,8 @@ static int heal_all(struct sm_pool *pool, struct snapmgr_err *err)
 
 	if (r == 0)
 		r = sm_names_follow(pool, err); /* a rename may have been cut short */
+	if (r == 0)
+		r = sm_recover_together(pool, err);
 	if (r == 0)
 		r = sdm_list(SM_DM_UUID, heal_device, &h, err);
 	if (pool->lock.dead.verb[0] && dead_volume(pool, &v))

@@ -21,6 +21,42 @@ static int write_names(struct sm_found *f, const struct scat_volume *v,
 	return r;
 }
 
+/* All snapshots of the set that are still called as it is. */
+static int rename_set(struct sm_found *f, const char *to, struct snapmgr_err *err)
+{
+	AUTO(sm_snapshots_free) struct sm_snapshots all = { 0 };
+	struct scat_set set = f->set;
+	int r = sm_set_snapshots(&f->pool, &f->set, &all, err);
+
+	for (size_t i = 0; i < all.n && r == 0; i++) {
+		struct scat_common *c = &all.v[i].c;
+
+		if (strcmp(c->name, f->set.name) != 0)
+			continue;
+		(void)sm_copy_text(c->name, sizeof(c->name), to);
+		r = scat_snapshot_update(f->pool.cat, &all.v[i], err);
+	}
+	(void)sm_copy_text(set.name, sizeof(set.name), to);
+	return r == 0 ? scat_set_rename(f->pool.cat, &set, err) : r;
+}
+
+static int write_group(struct sm_found *f, const char *to, struct snapmgr_err *err)
+{
+	struct scat_group group = f->group;
+	int r = scat_begin(f->pool.cat, err);
+
+	(void)sm_copy_text(group.name, sizeof(group.name), to);
+	if (r == 0)
+		r = f->has_set ? rename_set(f, to, err) :
+				 scat_group_update(f->pool.cat, &group, err);
+	if (r == 0 && f->has_set) /* some of its snapshots may be mapped */
+		r = sm_names_follow(&f->pool, err);
+	if (r == 0)
+		r = scat_commit(f->pool.cat, true, err);
+	scat_rollback(f->pool.cat);
+	return r;
+}
+
 /* Back to the names that the catalogue has; where that fails too, the next command does it once more. */
 static void go_back(struct sm_found *f, int r)
 {
@@ -35,11 +71,20 @@ static int rename_object(struct sm_found *f, const char *to, struct snapmgr_err 
 {
 	struct scat_snapshot s = f->snapshot;
 	struct scat_volume v = f->volume;
-	int r = sm_op_begin(&f->pool, "rename", f->volume.c.name,
-			    f->has_snapshot ? f->snapshot.c.name : NULL, 0, err);
+	int r = sm_op_begin(&f->pool, "rename", f->has_group ? f->group.name : f->volume.c.name,
+			    f->has_set	    ? f->set.name :
+			    f->has_snapshot ? f->snapshot.c.name :
+					      NULL,
+			    0, err);
 
 	if (r < 0)
 		return r;
+	if (f->has_group) {
+		r = write_group(f, to, err);
+		if (r < 0)
+			go_back(f, r);
+		return r;
+	}
 	(void)sm_copy_text(f->has_snapshot ? s.c.name : v.c.name, sizeof(v.c.name), to);
 	r = write_names(f, &v, f->has_snapshot ? &s : NULL, err);
 	if (r < 0)
@@ -106,10 +151,11 @@ int snapmgr_rename(struct snapmgr *sm, const char *text, const char *to, struct 
 		return r;
 	if (!spec.volume[0] && !sm_uuid_parse(spec.pool, &uuid))
 		return rename_pool(sm, spec.pool, to, err);
-	r = sm_find(sm, text, SM_WANT_VOLUME | SM_WANT_SNAPSHOT, true, &f, err);
+	r = sm_find(sm, text, SM_WANT_VOLUME | SM_WANT_SNAPSHOT | SM_WANT_GROUP | SM_WANT_SET, true,
+		    &f, err);
 	if (r < 0)
 		return r;
-	r = check_free(&f, to, err);
+	r = f.has_group ? 0 : check_free(&f, to, err); /* a group's transaction finds out itself */
 	if (r == 0)
 		r = rename_object(&f, to, err);
 	sm_pool_settle(&f.pool);

@@ -7,6 +7,7 @@
 #include "snapmgr/core/core.h"
 #include "snapmgr/core/displace.h"
 #include "snapmgr/core/strategy.h"
+#include "snapmgr/core/together.h"
 
 static bool pool_is(const struct sm_found *f, const char *name, size_t len)
 {
@@ -32,18 +33,35 @@ static int check_target(struct sm_found *f, const char *target, struct snapmgr_e
 		target, f->pool.row.name, f->volume.c.name, f->snapshot.c.name);
 }
 
-static int check_latest(struct sm_found *f, struct snapmgr_err *err)
+static int check_latest(struct sm_pool *pool, const struct scat_volume *v,
+			const struct scat_snapshot *s, struct snapmgr_err *err)
 {
 	struct scat_snapshot newest;
-	int r = scat_snapshot_latest(f->pool.cat, f->volume.id, 0, &newest, err);
+	int r = scat_snapshot_latest(pool->cat, v->id, 0, &newest, err);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (newest.id == f->snapshot.id)
+	if (newest.id == s->id)
 		return 0;
 	return sm_fail(err, SNAPMGR_NOT_LATEST, ESTALE,
 		       "'%s/%s@%s' is not the latest snapshot of its volume: '@%s' is",
-		       f->pool.row.name, f->volume.c.name, f->snapshot.c.name, newest.c.name);
+		       pool->row.name, v->c.name, s->c.name, newest.c.name);
+}
+
+int sm_revert_check(struct sm_pool *pool, const struct scat_volume *v,
+		    const struct scat_snapshot *s, bool latest_only, struct snapmgr_err *err)
+{
+	int r;
+
+	if (!v->revert_support)
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			       "volume '%s/%s' was made without support for reverts (property "
+			       "revert_to_snapshot_support)",
+			       pool->row.name, v->c.name);
+	r = sm_volume_ready(pool, v, true, err);
+	if (r == 0)
+		r = sm_snapshot_ready(pool, s, err);
+	return r == 0 && latest_only ? check_latest(pool, v, s, err) : r;
 }
 
 static int check(struct sm_found *f, const struct snapmgr_revert_opts *o, struct snapmgr_err *err)
@@ -55,17 +73,9 @@ static int check(struct sm_found *f, const struct snapmgr_revert_opts *o, struct
 			err, SNAPMGR_NOT_FOUND, ENOENT,
 			"the volume of snapshot '%s' is gone: 'snapmgr clone' makes a new one of it",
 			f->snapshot.c.name);
-	if (!f->volume.revert_support)
-		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-			       "volume '%s/%s' was made without support for reverts (property "
-			       "revert_to_snapshot_support)",
-			       f->pool.row.name, f->volume.c.name);
 	r = check_target(f, o->target, err);
-	if (r == 0)
-		r = sm_volume_ready(&f->pool, &f->volume, true, err);
-	if (r == 0)
-		r = sm_snapshot_ready(&f->pool, &f->snapshot, err);
-	return r == 0 && o->latest_only ? check_latest(f, err) : r;
+	return r == 0 ? sm_revert_check(&f->pool, &f->volume, &f->snapshot, o->latest_only, err) :
+			r;
 }
 
 static int tell(struct sm_found *f, const struct sm_strategy *strategy,
@@ -133,7 +143,9 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 	err = err ? err : &why;
 	r = sm_params_check(o.params, o.n_params, err);
 	if (r == 0)
-		r = sm_find(sm, spec, SM_WANT_SNAPSHOT, true, &f, err);
+		r = sm_find(sm, spec, SM_WANT_SNAPSHOT | SM_WANT_SET, true, &f, err);
+	if (r == 0 && f.has_set)
+		return sm_revert_group(&f, &o, start_ns, ret, err);
 	if (r == 0)
 		r = check(&f, &o, err);
 	if (r == 0)

@@ -4,17 +4,17 @@
 #include <string.h>
 
 #include "snapmgr/core/core.h"
-#include "snapmgr/core/displace.h"
+#include "snapmgr/core/together.h"
 
 static int none_left(const struct sm_found *f, struct snapmgr_err *err)
 {
 	return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
-		       "volume '%s/%s' has no undo point: nothing was reverted", f->pool.row.name,
-		       f->volume.c.name);
+		       "%s '%s/%s' has no undo point: nothing was reverted",
+		       f->has_group ? "no volume of group" : "volume", f->pool.row.name,
+		       f->has_group ? f->group.name : f->volume.c.name);
 }
 
 struct drop {
-	struct sm_pool *pool;
 	struct scat_undo undos[128];
 	size_t n;
 };
@@ -27,65 +27,84 @@ static int keep(const struct scat_undo *undo, void *data)
 	return drop->n == SM_ARRAY(drop->undos);
 }
 
-static int drop_one(struct sm_found *f, const struct scat_undo *u, struct snapmgr_err *err)
+static int drop_one(struct sm_pool *pool, const struct scat_volume *v, const struct scat_undo *u,
+		    struct snapmgr_err *err)
 {
 	struct sdm_info info;
 	struct sm_vdev dev;
 	int r;
 
-	sm_undo_device(&f->pool, &f->volume, u, 0, &dev);
+	sm_undo_device(pool, v, u, 0, &dev);
 	r = sdm_info(dev.dm.name, &info, err);
 	if (r < 0)
 		return r;
 	if (info.exists)
 		return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
 			       "an undo point of '%s/%s' is active: deactivate '%s' first",
-			       f->pool.row.name, f->volume.c.name, dev.dm.link);
-	r = scat_undo_delete(f->pool.cat, u->id, err);
-	return r == 0 ? scat_garbage_add(f->pool.cat, u->thin, err) : r;
+			       pool->row.name, v->c.name, dev.dm.link);
+	r = scat_undo_delete(pool->cat, u->id, err);
+	return r == 0 ? scat_garbage_add(pool->cat, u->thin, err) : r;
 }
 
-static int leave_message(struct sm_found *f, size_t n, struct snapmgr_err *err)
+static int leave_message(struct sm_pool *pool, const struct scat_volume *v, size_t n,
+			 struct snapmgr_err *err)
 {
 	char text[SNAPMGR_MESSAGE_MAX];
 	const struct sm_message m = { .level = "info",
 				      .verb = "undo-drop",
 				      .kind = "volume",
-				      .object = &f->volume.c.uuid,
-				      .project = f->volume.c.project,
+				      .object = &v->c.uuid,
+				      .project = v->c.project,
 				      .text = text };
 
 	(void)snprintf(text, sizeof(text), "%zu undo point%s of volume '%s/%s' dropped", n,
-		       n == 1 ? " was" : "s were", f->pool.row.name, f->volume.c.name);
-	return sm_message(&f->pool, &m, err);
+		       n == 1 ? " was" : "s were", pool->row.name, v->c.name);
+	return sm_message(pool, &m, err);
 }
 
-static int drop_points(struct sm_found *f, bool dry_run, struct snapmgr_err *err)
+/* @only: NULL: all. Return: how many, in the transaction that is open, or a negative errno. */
+static int drop_of(struct sm_pool *pool, const struct scat_volume *v, const struct scat_undo *only,
+		   struct snapmgr_err *err)
 {
 	AUTO(free) struct drop *drop = calloc(1, sizeof(*drop));
 	int r;
 
 	if (!drop)
 		return sm_nomem(err);
-	if (f->has_undo)
-		r = keep(&f->undo, drop);
-	else
-		r = scat_undo_each(f->pool.cat, f->volume.id, keep, drop, err);
-	if (r < 0)
-		return r;
-	if (!drop->n)
-		return none_left(f, err);
-	if (dry_run)
-		return 0;
-	r = scat_begin(f->pool.cat, err);
-	for (size_t i = 0; i < drop->n && r == 0; i++)
-		r = drop_one(f, &drop->undos[i], err);
+	r = only ? keep(only, drop) : scat_undo_each(pool->cat, v->id, keep, drop, err);
+	for (size_t i = 0; i < drop->n && r >= 0; i++)
+		r = drop_one(pool, v, &drop->undos[i], err);
+	if (r >= 0 && drop->n)
+		r = leave_message(pool, v, drop->n, err);
+	return r < 0 ? r : (int)drop->n;
+}
+
+static int drop_of_group(struct sm_found *f, struct snapmgr_err *err)
+{
+	AUTO(sm_volumes_free) struct sm_volumes volumes = { 0 };
+	int r = sm_group_volumes(&f->pool, &f->group, &volumes, err), n = 0;
+
+	for (size_t i = 0; i < volumes.n && r >= 0; i++) {
+		r = drop_of(&f->pool, &volumes.v[i], NULL, err);
+		n += r;
+	}
+	return r < 0 ? r : n;
+}
+
+static int drop_points(struct sm_found *f, bool dry_run, struct snapmgr_err *err)
+{
+	int r = scat_begin(f->pool.cat, err);
+
 	if (r == 0)
-		r = leave_message(f, drop->n, err);
+		r = f->has_group ?
+			    drop_of_group(f, err) :
+			    drop_of(&f->pool, &f->volume, f->has_undo ? &f->undo : NULL, err);
 	if (r == 0)
-		r = scat_commit(f->pool.cat, true, err);
+		r = none_left(f, err);
+	if (r > 0)
+		r = dry_run ? 0 : scat_commit(f->pool.cat, true, err);
 	scat_rollback(f->pool.cat);
-	if (r == 0)
+	if (r == 0 && !dry_run)
 		(void)sm_garbage_drop(&f->pool, NULL); /* what stays is garbage still */
 	return r;
 }
@@ -136,29 +155,35 @@ static int find_point(struct sm_found *f, struct snapmgr_err *err)
 	return r;
 }
 
-static int check(struct sm_found *f, struct sm_space *space, struct snapmgr_err *err)
+int sm_undo_check(struct sm_pool *pool, const struct scat_volume *v, const struct scat_undo *u,
+		  struct snapmgr_err *err)
 {
 	struct sdm_info info;
 	struct sm_vdev dev;
-	int r = sm_volume_ready(&f->pool, &f->volume, true, err);
+	int r = sm_volume_ready(pool, v, true, err);
 
-	if (r == 0)
-		r = find_point(f, err);
-	if (r == 0)
-		r = sm_quota_check_size(&f->pool, &f->volume, f->undo.size_bytes, err);
-	if (r == 0)
-		r = sm_space_for(&f->pool, "undo", space, err);
 	if (r < 0)
 		return r;
-	if (!f->pool.b.driver->repoint)
+	if (!pool->b.driver->repoint)
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-			       "pool '%s' cannot revert in place", f->pool.row.name);
-	sm_undo_device(&f->pool, &f->volume, &f->undo, 0, &dev);
+			       "pool '%s' cannot revert in place", pool->row.name);
+	sm_undo_device(pool, v, u, 0, &dev);
 	r = sdm_info(dev.dm.name, &info, err);
 	if (r < 0 || !info.exists)
 		return r;
 	return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
 		       "the undo point is active: deactivate '%s' first", dev.dm.link);
+}
+
+static int check(struct sm_found *f, struct sm_space *space, struct snapmgr_err *err)
+{
+	int r = find_point(f, err);
+
+	if (r == 0)
+		r = sm_undo_check(&f->pool, &f->volume, &f->undo, err);
+	if (r == 0)
+		r = sm_quota_check_size(&f->pool, &f->volume, f->undo.size_bytes, err);
+	return r == 0 ? sm_space_for(&f->pool, "undo", space, err) : r;
 }
 
 int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo_opts *opts,
@@ -176,11 +201,13 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 	int r;
 
 	err = err ? err : &why;
-	r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_UNDO, true, &f, err);
+	r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_UNDO | SM_WANT_GROUP, true, &f, err);
 	if (r < 0)
 		return r;
 	if (o.drop)
 		return drop_points(&f, o.dry_run, err);
+	if (f.has_group)
+		return sm_undo_group(&f, &o, start_ns, ret, err);
 	r = check(&f, &space, err);
 	d.volume = &f.volume;
 	d.change.size_bytes = f.undo.size_bytes;

@@ -180,6 +180,17 @@ ATF_TC_BODY(points_displaced_together_are_so_while_all_are_there, tc)
 	MUST(CHANGE(cat, scat_undo_delete(cat, got.id, &rig_err)));
 	MUST(scat_undo_nth(cat, a.id, 0, &got, &rig_err));
 	ATF_CHECK(sm_uuid_is_null(&got.displaced_with));
+	u.displaced_with = with;
+	for (uint32_t i = 0; i < 2; i++) {
+		u.volume = i ? b.id : a.id;
+		u.thin = 310 + i;
+		sm_uuid_make(&u.uuid);
+		MUST(CHANGE(cat, scat_undo_insert(cat, &u, &rig_err)));
+	}
+	MUST(CHANGE(cat, scat_undo_part(cat, a.id, &rig_err)));
+	MUST(scat_undo_nth(cat, b.id, 0, &got, &rig_err));
+	ATF_CHECK_EQ(311, got.thin);
+	ATF_CHECK(sm_uuid_is_null(&got.displaced_with));
 }
 
 ATF_TP_ADD_TCS(tp)
