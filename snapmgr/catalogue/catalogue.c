@@ -104,8 +104,10 @@ int scat_connect(const char *device, const struct sm_uuid *uuid, struct scat **r
 {
 	int r = connect(device, uuid, true, ret, err);
 
-	if (r == 0)
+	if (r == 0) {
+		(*ret)->vfs->owner = true; /* nobody else knows of what is just being made */
 		harden(*ret);
+	}
 	return r;
 }
 
@@ -280,14 +282,16 @@ static int prepare_writer(struct scat *cat, struct snapmgr_err *err)
 	return r;
 }
 
-int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, struct scat **ret,
+int scat_open(const char *device, const struct sm_uuid *uuid, enum scat_use use, struct scat **ret,
 	      struct snapmgr_err *err)
 {
+	const bool writable = use != SCAT_READ;
 	struct scat *cat;
 	int r = connect(device, uuid, writable, &cat, err);
 
 	if (r < 0)
 		return r;
+	cat->vfs->owner = use == SCAT_OWN;
 	harden(cat);
 	r = exec(cat, "PRAGMA temp_store=2;PRAGMA cell_size_check=1;BEGIN", err);
 	if (r == 0)
@@ -306,11 +310,29 @@ int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, str
 	return r;
 }
 
-void scat_park(struct scat *cat)
+static void tidy(struct scat *cat)
 {
 	scat_rollback(cat);
-	if (cat->wrote)
+	if (cat->wrote && cat->vfs->region.fd >= 0)
 		checkpoint_beyond(cat, CHECKPOINT_FRAMES);
+	cat->wrote = false;
+}
+
+void scat_own(struct scat *cat)
+{
+	scat_rollback(cat);
+	cat->vfs->owner = true;
+}
+
+void scat_disown(struct scat *cat)
+{
+	tidy(cat);
+	cat->vfs->owner = false;
+}
+
+void scat_park(struct scat *cat)
+{
+	tidy(cat);
 	scat_region_close(&cat->vfs->region);
 }
 
@@ -323,11 +345,8 @@ void scat_close(struct scat *cat)
 {
 	if (!cat)
 		return;
-	if (cat->db) {
-		scat_rollback(cat);
-		if (cat->wrote && cat->vfs->region.fd >= 0)
-			checkpoint_beyond(cat, CHECKPOINT_FRAMES);
-	}
+	if (cat->db)
+		tidy(cat);
 	for (size_t i = 0; i < SCAT_CACHED && cat->cached[i].sql; i++)
 		(void)sqlite3_finalize(cat->cached[i].stmt);
 	(void)sqlite3_close(cat->db);

@@ -17,6 +17,12 @@
 
 struct scat;
 
+enum scat_use {
+	SCAT_READ,
+	SCAT_WRITE, /* with locks of its own, beside others */
+	SCAT_OWN,   /* under the pool's lock */
+};
+
 /* Volume and snapshot states; the catalogue holds their names (scat_state_name). */
 enum scat_state {
 	SCAT_CREATING,
@@ -139,12 +145,12 @@ int scat_format(const char *device, const struct scat_pool *pool, struct snapmgr
  * scat_open() - open the catalogue on @device
  * @device: the pinned dm-linear device of the region, e.g. "/dev/mapper/snapmgr-p-_cat"
  * @uuid:   pool's UUID: names the wal-index and lock files under /run/snapmgr/UUID/
- * @writable: readers pass false
+ * @use: SCAT_OWN: the caller holds the pool's lock, until scat_disown()
  *
  * Opens nothing but @device and those two files. Return: 0; -EUCLEAN (damaged);
  * -EPROTONOSUPPORT (newer_version); -EACCES; -EIO.
  */
-int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, struct scat **ret,
+int scat_open(const char *device, const struct sm_uuid *uuid, enum scat_use use, struct scat **ret,
 	      struct snapmgr_err *err);
 /**
  * scat_park() - let go of the device, so that anybody may unmap it, and keep what was learnt of it
@@ -155,6 +161,12 @@ int scat_open(const char *device, const struct sm_uuid *uuid, bool writable, str
  */
 void scat_park(struct scat *cat);
 int scat_unpark(struct scat *cat, struct snapmgr_err *err);
+/**
+ * scat_own() - the caller holds the pool's lock again: then nothing else has to be locked to write
+ * scat_disown() - it is about to give it up; rolls back, and empties a log that grew long
+ */
+void scat_own(struct scat *cat);
+void scat_disown(struct scat *cat);
 /* scat_close() - rolls back; a writer may empty a log that grew long. NULL is fine. */
 void scat_close(struct scat *cat);
 DEFINE_AUTO(struct scat *, scat_close);

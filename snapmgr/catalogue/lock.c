@@ -352,3 +352,25 @@ bool slock_ask(const char *name, struct slock_holder *ret)
 	parse(text, ret);
 	return ret->pid > 0;
 }
+
+int slock_borrow(const char *name)
+{
+	char path[SCAT_RUN_PATH];
+	int fd, r;
+
+	(void)snprintf(path, sizeof(path), "%s/%s.lock", scat_run_dir(), name);
+	fd = open_file(path);
+	if (fd < 0)
+		return -errno;
+	r = lock_byte(fd, F_WRLCK, MAIN_BYTE);
+	if (r == 0)
+		return fd;
+	(void)close(fd);
+	return r;
+}
+
+void slock_return(int fd)
+{
+	(void)lock_byte(fd, F_UNLCK, MAIN_BYTE);
+	(void)close(fd);
+}

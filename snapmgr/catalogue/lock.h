@@ -46,6 +46,14 @@ int slock_retake(const char *name, uint32_t wait_ms, struct slock *lock, struct 
 void slock_tell(struct slock *lock, const struct slock_holder *doing);
 /* slock_ask() - who holds the lock named @name now; false where nobody does. */
 bool slock_ask(const char *name, struct slock_holder *ret);
+/**
+ * slock_borrow() - the lock named @name for a moment, if nobody has it, without a word in its file
+ * slock_return() - give it back
+ *
+ * Return: a descriptor, -EAGAIN, or -errno.
+ */
+int slock_borrow(const char *name);
+void slock_return(int fd);
 /* slock_drop() - explicit unlock, also for forked children that share it. */
 void slock_drop(struct slock *lock);
 static inline void auto_slock_drop(struct slock *lock)

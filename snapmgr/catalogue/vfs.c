@@ -449,7 +449,7 @@ int scat_vfs_open(const char *device, const struct sm_uuid *pool, bool writable,
 
 	if (!vfs)
 		return sm_nomem(err);
-	vfs->shm.fd = -1;
+	vfs->shm.fd = vfs->shm.borrowed = -1;
 	r = scat_region_open(device, pool, writable, &vfs->region, err);
 	if (r < 0) {
 		free(vfs);

@@ -22,12 +22,16 @@
 #include <unistd.h>
 
 #include "snapmgr/catalogue/bytes.h"
+#include "snapmgr/catalogue/lock.h"
 #include "snapmgr/catalogue/rundir.h"
 #include "snapmgr/catalogue/vfs.h"
 
 #define LOCK_BYTE   120 /* the first of SQLITE_SHM_NLOCK; where SQLite's own VFS has them */
 #define ALIVE_BYTE  (LOCK_BYTE + SQLITE_SHM_NLOCK)
 #define ALIVE_TRIES 50 /* of a millisecond */
+
+/* SQLite's locks on the wal-index, by their numbers (sqlite.org/walformat.html, 2.2.1). */
+enum { WRITE_SLOT, CKPT_SLOT, RECOVER_SLOT, READ_SLOT };
 
 /* The wal-index header, of which there are two copies (sqlite.org/walformat.html, 2.1). */
 enum {
@@ -36,6 +40,7 @@ enum {
 	INDEX_CKSUM_AT = 24,  /* of the last frame, over everything since the header of the log */
 	INDEX_SALT_AT = 32,   /* as in the header of the log */
 	INDEX_HEADER_BYTES = 48,
+	MARKS_AT = 100, /* five of them, native: behind both headers and the checkpoint's progress */
 	WAL_SALT_AT = 16,
 	FRAME_SALT_AT = 8,
 	FRAME_CKSUM_AT = 16,
@@ -230,16 +235,85 @@ int scat_shm_map(struct scat_vfs *vfs, int index, int bytes, bool extend, void v
 	return SQLITE_OK;
 }
 
+/* Is there a read mark that serves a reader of all that is in the log? Anything up to its end does. */
+static bool has_mark(const struct scat_vfs *vfs)
+{
+	uint32_t frames = scat_vfs_frames(vfs), mark;
+
+	for (int i = 1; i < SQLITE_SHM_NLOCK - READ_SLOT; i++) {
+		memcpy(&mark, (const char *)vfs->shm.regions[0] + MARKS_AT + i * 4, sizeof(mark));
+		if (mark <= frames)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Who owns the pool's lock is alone with the readers: nobody else writes, empties the log or builds
+ * the index anew. So it needs neither the writer's lock nor one on a read mark of its own, and it moves
+ * no mark, which takes an exclusive lock: any mark before its end will do, when nobody acts on it.
+ * Return: an SQLite code, or -1 where the kernel has to be asked.
+ */
+static int needless(const struct scat_vfs *vfs, int offset, int n, bool exclusive)
+{
+	const unsigned int alone = 1u << CKPT_SLOT | 1u << RECOVER_SLOT;
+
+	if (!vfs->owner || n != 1 || (offset != WRITE_SLOT && offset < READ_SLOT))
+		return -1;
+	if (offset == WRITE_SLOT || !exclusive)
+		return SQLITE_OK;
+	return vfs->shm.locked & alone || !has_mark(vfs) ? -1 : SQLITE_BUSY;
+}
+
+/* Who does not own the pool's lock has it for as long as it has the writer's. */
+static int borrow(struct scat_vfs *vfs)
+{
+	char uuid[SNAPMGR_UUID_TEXT];
+
+	sm_uuid_text(&vfs->region.pool, uuid);
+	vfs->shm.borrowed = slock_borrow(uuid);
+	return vfs->shm.borrowed < 0 ? vfs->shm.borrowed : 0;
+}
+
+static void give_back(struct scat_vfs *vfs)
+{
+	if (vfs->shm.borrowed >= 0)
+		slock_return(vfs->shm.borrowed);
+	vfs->shm.borrowed = -1;
+}
+
+static int unlock(struct scat_vfs *vfs, int offset, int n, unsigned int slots)
+{
+	int r = 0;
+
+	if (vfs->shm.locked & slots)
+		r = lock_bytes(vfs->shm.fd, F_UNLCK, LOCK_BYTE + offset, n);
+	vfs->shm.locked &= ~slots;
+	if (slots & 1u << WRITE_SLOT)
+		give_back(vfs);
+	return r;
+}
+
 int scat_shm_lock(struct scat_vfs *vfs, int offset, int n, int flags)
 {
-	short type = F_UNLCK;
+	const unsigned int slots = ((1u << n) - 1) << offset;
+	bool exclusive = flags & SQLITE_SHM_EXCLUSIVE;
 	int r;
 
 	if (vfs->shm.fd < 0)
 		return SQLITE_IOERR_SHMLOCK;
-	if (flags & SQLITE_SHM_LOCK)
-		type = flags & SQLITE_SHM_EXCLUSIVE ? F_WRLCK : F_RDLCK;
-	r = lock_bytes(vfs->shm.fd, type, LOCK_BYTE + offset, n);
+	if (flags & SQLITE_SHM_LOCK) {
+		r = needless(vfs, offset, n, exclusive);
+		if (r >= 0)
+			return r;
+		r = lock_bytes(vfs->shm.fd, exclusive ? F_WRLCK : F_RDLCK, LOCK_BYTE + offset, n);
+		if (r == 0)
+			vfs->shm.locked |= slots;
+		if (r == 0 && offset == WRITE_SLOT && !vfs->owner && (r = borrow(vfs)) < 0)
+			(void)unlock(vfs, offset, n, slots);
+	} else {
+		r = unlock(vfs, offset, n, slots);
+	}
 	if (r == -EAGAIN)
 		return SQLITE_BUSY;
 	return r == 0 ? SQLITE_OK : scat_vfs_failed(vfs, SQLITE_IOERR_SHMLOCK, r, scat_run_dir());
@@ -256,9 +330,10 @@ void scat_shm_unmap(struct scat_vfs *vfs)
 	if (shm->fd >= 0) {
 		(void)lock_bytes(shm->fd, F_UNLCK, 0, 0);
 		(void)close(shm->fd);
+		give_back(vfs);
 	}
 	memset(shm, 0, sizeof(*shm));
-	shm->fd = -1;
+	shm->fd = shm->borrowed = -1;
 }
 
 uint32_t scat_vfs_frames(const struct scat_vfs *vfs)

@@ -63,7 +63,7 @@ int sm_inactive_map(struct sm_pool *pool, struct sm_members *m, struct sm_layout
 
 int sm_inactive_catalogue(struct sm_pool *pool, struct snapmgr_err *err)
 {
-	int r = scat_open(pool->node, &pool->b.uuid, true, &pool->cat, err);
+	int r = scat_open(pool->node, &pool->b.uuid, SCAT_OWN, &pool->cat, err);
 
 	return r == 0 ? scat_pool_get(pool->cat, &pool->row, err) : r;
 }

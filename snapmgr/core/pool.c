@@ -61,7 +61,7 @@ static void park(struct sm_pool *pool)
 	struct snapmgr *sm = pool->sm;
 
 	scat_close(sm->parked);
-	slock_park(&pool->lock);
+	sm_pool_unlock(pool);
 	slock_drop(&sm->parked_lock);
 	sm->parked_lock = pool->lock;
 	pool->lock = SLOCK_NONE;
@@ -69,36 +69,49 @@ static void park(struct sm_pool *pool)
 	sm->parked = pool->cat;
 	sm->parked_uuid = pool->b.uuid;
 	(void)sm_copy_text(sm->parked_node, sizeof(sm->parked_node), pool->node);
+	(void)sm_copy_text(sm->parked_name, sizeof(sm->parked_name), pool->row.name);
 	pool->cat = NULL;
+}
+
+/* A transaction, and the pool's row. */
+static int begin(struct sm_pool *pool, const struct sm_uuid *uuid, bool writable,
+		 struct snapmgr_err *err)
+{
+	const struct sm_driver *driver;
+	int r;
+
+	if (writable)
+		scat_own(pool->cat);
+	r = writable ? scat_begin(pool->cat, err) : scat_begin_read(pool->cat, err);
+	if (r == 0)
+		r = scat_pool_get(pool->cat, &pool->row, err);
+	if (r == 0)
+		r = sm_driver_find(pool->row.driver, &driver, err);
+	if (r == 0)
+		sm_backend_init(&pool->b, driver, uuid, pool->row.name, pool->row.chunk_sectors,
+				pool->row.block_bytes);
+	return r;
 }
 
 static int open_catalogue(const struct sdm_info *info, bool writable, struct sm_pool *pool,
 			  struct snapmgr_err *err)
 {
-	const struct sm_driver *driver;
 	struct sm_uuid uuid;
 	bool parked;
-	int r;
+	int r = 0;
 
 	if (!sm_role_parse(info->uuid, SM_ROLE_CATALOGUE, &uuid))
 		return sm_fail(err, SNAPMGR_FOREIGN_DEVICE, EINVAL,
 			       "device '%s' is not one of snapmgr's", info->name);
 	parked = take_parked(pool, &uuid) == 0;
-	r = 0;
 	if (!parked) {
 		sm_node_path(info, pool->node, sizeof(pool->node));
-		r = scat_open(pool->node, &uuid, writable, &pool->cat, err);
+		r = scat_open(pool->node, &uuid, writable ? SCAT_OWN : SCAT_READ, &pool->cat,
+			      err);
 	}
 	if (r == 0)
-		r = writable ? scat_begin(pool->cat, err) : scat_begin_read(pool->cat, err);
-	if (r == 0)
-		r = scat_pool_get(pool->cat, &pool->row, err);
-	if (r == 0)
-		r = sm_driver_find(pool->row.driver, &driver, err);
+		r = begin(pool, &uuid, writable, err);
 	pool->parkable = r == 0 && (parked || writable);
-	if (r == 0)
-		sm_backend_init(&pool->b, driver, &uuid, pool->row.name, pool->row.chunk_sectors,
-				pool->row.block_bytes);
 	return r;
 }
 
@@ -223,13 +236,51 @@ static int open_unlocked(struct seek *seek, struct sm_pool *ret, struct snapmgr_
 	return r < 0 ? r : open_catalogue(&seek->info, false, ret, err);
 }
 
+static bool is_parked(const struct snapmgr *sm, const char *pool)
+{
+	struct sm_uuid uuid;
+
+	if (!sm->parked || sm->parked_lock.fd < 0)
+		return false;
+	return sm_uuid_parse(pool, &uuid) ? sm_uuid_equal(&uuid, &sm->parked_uuid) :
+					    strcmp(pool, sm->parked_name) == 0;
+}
+
+/*
+ * The pool that the handle used last, for writing. Its catalogue is on the same device as then, so it is
+ * the same activation, under the same name; and it is whole, since nobody failed in taking it down:
+ * that would have left the lock abandoned. Return: -ENOENT where all this is not so.
+ */
+static int open_again(struct snapmgr *sm, const char *pool, struct sm_pool *ret,
+		      struct snapmgr_err *err)
+{
+	const struct sm_uuid uuid = sm->parked_uuid;
+	int r;
+
+	if (!is_parked(sm, pool))
+		return -ENOENT;
+	r = take_lock(sm, &uuid, &ret->lock, err);
+	if (r < 0)
+		return r;
+	if (ret->lock.abandoned || take_parked(ret, &uuid) < 0) {
+		slock_drop(&ret->lock);
+		return -ENOENT;
+	}
+	r = begin(ret, &uuid, true, err);
+	ret->parkable = r == 0;
+	return r;
+}
+
 int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_pool *ret,
 		 struct snapmgr_err *err)
 {
 	AUTO(sm_pool_close) struct sm_pool p = { .sm = sm, .lock = SLOCK_NONE };
 	struct seek seek = { .sm = sm, .pool = pool };
-	int r = sdm_init(err);
+	int r = writable ? open_again(sm, pool, &p, err) : -ENOENT;
 
+	if (r != -ENOENT)
+		goto out;
+	r = sdm_init(err);
 	if (r == 0)
 		r = seek_active(&seek, err);
 	if (r < 0)
@@ -237,6 +288,7 @@ int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_
 	if (!seek.info.exists)
 		return not_active(pool, err);
 	r = writable ? open_locked(&seek, &p, err) : open_unlocked(&seek, &p, err);
+out:
 	if (r < 0)
 		return r;
 	*ret = p;
@@ -282,14 +334,14 @@ int sm_pool_reopen(struct sm_pool *pool, struct snapmgr_err *err)
 	scat_close(pool->cat);
 	pool->cat = NULL;
 	pool->parkable = false;
-	r = scat_open(pool->node, &pool->b.uuid, true, &pool->cat, err);
+	r = scat_open(pool->node, &pool->b.uuid, SCAT_OWN, &pool->cat, err);
 	return r == 0 ? scat_pool_get(pool->cat, &pool->row, err) : r;
 }
 
 void sm_pool_unlock(struct sm_pool *pool)
 {
 	if (pool->cat)
-		scat_rollback(pool->cat);
+		scat_disown(pool->cat);
 	slock_park(&pool->lock);
 }
 

@@ -71,7 +71,7 @@ static int look_for_held(struct sm_pool *pool, const struct sm_members *m, struc
 		r = sdm_info(pool->b.roles[SM_ROLE_CATALOGUE].name, &info, &why);
 	if (r == 0) {
 		sm_node_path(&info, pool->node, sizeof(pool->node));
-		r = scat_open(pool->node, &pool->b.uuid, false, &pool->cat, &why);
+		r = scat_open(pool->node, &pool->b.uuid, SCAT_OWN, &pool->cat, &why);
 	}
 	if (r == 0)
 		r = scat_pool_get(pool->cat, &pool->row, &why);

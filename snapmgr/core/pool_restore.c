@@ -83,7 +83,7 @@ static int try_in_memory(struct restore *re)
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	r = scat_restore(path, re->dump, NULL, re->err);
 	if (r == 0)
-		r = scat_open(path, &re->pool.b.uuid, true, &cat, re->err);
+		r = scat_open(path, &re->pool.b.uuid, SCAT_OWN, &cat, re->err);
 	return r == 0 ? look_at(re, cat) : r;
 }
 

@@ -101,6 +101,7 @@ static int let_go(struct snapmgr *sm, const char *pool_name, uint32_t flags,
 		return whole;
 	}
 	r = sm_pool_stop(&pool, err);
+	pool.lock.abandoned |= r < 0; /* maybe half down: the next one is to look */
 	m.sb.flags = flags;
 	if (r == 0 && whole == 0)
 		r = sm_members_write(sm, &m, err);

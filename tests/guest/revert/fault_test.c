@@ -14,9 +14,9 @@
 
 int __real_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err);
 int __wrap_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err);
-int __real_scat_open(const char *device, const struct sm_uuid *uuid, bool writable,
+int __real_scat_open(const char *device, const struct sm_uuid *uuid, enum scat_use use,
 		     struct scat **ret, struct snapmgr_err *err);
-int __wrap_scat_open(const char *device, const struct sm_uuid *uuid, bool writable,
+int __wrap_scat_open(const char *device, const struct sm_uuid *uuid, enum scat_use use,
 		     struct scat **ret, struct snapmgr_err *err);
 int __real_sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie,
 		      struct snapmgr_err *err);
@@ -42,12 +42,12 @@ int __wrap_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
 	return r < 0 ? r : sm_fail(err, SNAPMGR_IO, EIO, "cannot flush the catalogue");
 }
 
-int __wrap_scat_open(const char *device, const struct sm_uuid *uuid, bool writable,
+int __wrap_scat_open(const char *device, const struct sm_uuid *uuid, enum scat_use use,
 		     struct scat **ret, struct snapmgr_err *err)
 {
-	if (writable && opens_fail > 0 && commit_goes == COMMITS && opens_fail-- > 0)
+	if (use != SCAT_READ && opens_fail > 0 && commit_goes == COMMITS && opens_fail-- > 0)
 		return sm_fail(err, SNAPMGR_IO, EIO, "cannot open '%s'", device);
-	return __real_scat_open(device, uuid, writable, ret, err);
+	return __real_scat_open(device, uuid, use, ret, err);
 }
 
 int __wrap_sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie,
