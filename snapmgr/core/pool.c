@@ -196,7 +196,9 @@ static int lock_it(struct seek *seek, struct sm_pool *ret, struct sm_uuid *ret_u
 {
 	int r = identify(seek, ret_uuid, ret_active, err);
 
-	if (r == 0)
+	if (ret->lock.fd >= 0 && !sm_uuid_equal(ret_uuid, &seek->sm->parked_uuid))
+		slock_drop(&ret->lock); /* another pool has that name by now */
+	if (r == 0 && ret->lock.fd < 0)
 		r = take_lock(seek->sm, ret_uuid, &ret->lock, err);
 	if (r == 0)
 		r = catalogue_by_uuid(ret_uuid, &seek->info, err);
@@ -249,7 +251,7 @@ static bool is_parked(const struct snapmgr *sm, const char *pool)
 /*
  * The pool that the handle used last, for writing. Its catalogue is on the same device as then, so it is
  * the same activation, under the same name; and it is whole, since nobody failed in taking it down:
- * that would have left the lock abandoned. Return: -ENOENT where all this is not so.
+ * that would have left the lock abandoned. Return: -ENOENT where all this is not so; maybe locked.
  */
 static int open_again(struct snapmgr *sm, const char *pool, struct sm_pool *ret,
 		      struct snapmgr_err *err)
@@ -262,10 +264,8 @@ static int open_again(struct snapmgr *sm, const char *pool, struct sm_pool *ret,
 	r = take_lock(sm, &uuid, &ret->lock, err);
 	if (r < 0)
 		return r;
-	if (ret->lock.abandoned || take_parked(ret, &uuid) < 0) {
-		slock_drop(&ret->lock);
-		return -ENOENT;
-	}
+	if (ret->lock.abandoned || take_parked(ret, &uuid) < 0)
+		return -ENOENT; /* with the lock: it knows who died */
 	r = begin(ret, &uuid, true, err);
 	ret->parkable = r == 0;
 	return r;
