@@ -404,6 +404,9 @@ int scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
 	int r;
 
 	cat->wrote = true;
+	if (sqlite3_get_autocommit(
+		    cat->db)) /* an I/O error has ended it, and somebody did not ask */
+		return scat_sql_failed(cat, SQLITE_IOERR, err);
 	cat->vfs->skip_sync = !durable;
 	r = SM_STEP("commit", scat_run(cat, sql_commit, NULL, err));
 	cat->vfs->skip_sync = false;

@@ -546,8 +546,10 @@ int sm_backup_to(struct sm_pool *pool, char *ret_path, size_t size, struct snapm
 
 /* ---- pool_stop.c ---- */
 
-/* sm_pool_device() - the device with this dm UUID as one of the pool's objects; -ENOENT: it is none. */
-int sm_pool_device(struct sm_pool *pool, const char *dm_uuid, struct sm_vdev *ret);
+/* sm_pool_device() - the device with this dm UUID as one of the pool's objects; -ENOENT: it is none
+ * (err untouched). */
+int sm_pool_device(struct sm_pool *pool, const char *dm_uuid, struct sm_vdev *ret,
+		   struct snapmgr_err *err);
 /**
  * sm_pool_stop() - unmap everything; nothing where a volume is in use (-EBUSY names it)
  *

@@ -19,8 +19,9 @@ static int follow_one(const char *name, const char *dm_uuid, uint32_t major, uin
 
 	(void)major;
 	(void)minor;
-	if (sm_pool_device(f->pool, dm_uuid, &wanted) < 0)
-		return 0;
+	r = sm_pool_device(f->pool, dm_uuid, &wanted, f->err);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	now = wanted;
 	(void)sm_copy_text(now.dm.name, sizeof(now.dm.name), name);
 	r = sdm_link_announced(dm_uuid, now.dm.link, f->err);

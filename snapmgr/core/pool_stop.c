@@ -7,7 +7,8 @@
 #include "snapmgr/core/core.h"
 
 /* The device with this dm UUID as one of this pool's objects; -ENOENT where it is none of them. */
-int sm_pool_device(struct sm_pool *pool, const char *dm_uuid, struct sm_vdev *ret)
+int sm_pool_device(struct sm_pool *pool, const char *dm_uuid, struct sm_vdev *ret,
+		   struct snapmgr_err *err)
 {
 	struct scat_snapshot s;
 	struct scat_volume v;
@@ -17,21 +18,21 @@ int sm_pool_device(struct sm_pool *pool, const char *dm_uuid, struct sm_vdev *re
 
 	if (!sm_uuid_parse(dm_uuid + strlen(SM_DM_UUID), &uuid))
 		return -ENOENT;
-	r = scat_volume_by_uuid(pool->cat, &uuid, &v, NULL);
+	r = scat_volume_by_uuid(pool->cat, &uuid, &v, err);
 	if (r == 0) {
 		sm_volume_device(pool, &v, ret);
 		return 0;
 	}
 	if (r == -ENOENT)
-		r = scat_snapshot_by_uuid(pool->cat, &uuid, &s, NULL);
+		r = scat_snapshot_by_uuid(pool->cat, &uuid, &s, err);
 	if (r == 0) {
 		sm_snapshot_device(pool, &s, ret);
 		return 0;
 	}
 	if (r == -ENOENT)
-		r = scat_undo_by_uuid(pool->cat, &uuid, &u, NULL);
+		r = scat_undo_by_uuid(pool->cat, &uuid, &u, err);
 	if (r == 0)
-		r = scat_volume_by_id(pool->cat, u.volume, &v, NULL);
+		r = scat_volume_by_id(pool->cat, u.volume, &v, err);
 	if (r == 0)
 		sm_undo_device(pool, &v, &u, 0, ret);
 	return r;
@@ -67,7 +68,7 @@ static int take_down(const char *name, const char *dm_uuid, uint32_t major, uint
 	r = sdm_deps(name, is_below, down, NULL);
 	if (r <= 0)
 		return 0; /* of another pool, or gone by now */
-	if (!pool->cat || sm_pool_device(pool, dm_uuid, &dev) < 0)
+	if (!pool->cat || sm_pool_device(pool, dm_uuid, &dev, NULL) < 0)
 		(void)sm_copy_text(dev.dm.uuid, sizeof(dev.dm.uuid), dm_uuid);
 	(void)sm_copy_text(dev.dm.name, sizeof(dev.dm.name), name);
 	if (down->remove)

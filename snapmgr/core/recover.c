@@ -152,11 +152,14 @@ static int heal_device(const char *name, const char *dm_uuid, uint32_t major, ui
 	(void)name;
 	(void)major;
 	(void)minor;
-	if (sm_pool_device(h->pool, dm_uuid, &dev) < 0)
+	r = sm_pool_device(h->pool, dm_uuid, &dev, h->err);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (!sm_uuid_parse(dm_uuid + strlen(SM_DM_UUID), &uuid))
 		return 0;
-	if (sm_uuid_parse(dm_uuid + strlen(SM_DM_UUID), &uuid) &&
-	    scat_volume_by_uuid(h->pool->cat, &uuid, &v, NULL) == 0)
-		return heal_volume(h, &dev, &v);
+	r = scat_volume_by_uuid(h->pool->cat, &uuid, &v, h->err);
+	if (r != -ENOENT)
+		return r < 0 ? r : heal_volume(h, &dev, &v);
 	r = h->pool->b.driver->heal(&h->pool->b, &dev, &live, &live_bytes, h->err);
 	return r == -ENOENT ? 0 : r;
 }
