@@ -122,7 +122,7 @@ $(filter $(B)/tests/unit/cli_%,$(UNIT_TESTS)): $(CLI_PARTS)
 $(filter $(B)/tests/guest/shost/%,$(GUEST_C_TESTS)): $(B)/tests/guest/shost/lab.o
 
 $(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/crash/% \
-	$(B)/tests/guest/volume/% $(B)/tests/guest/storm/%,$(GUEST_C_TESTS)): \
+	$(B)/tests/guest/volume/% $(B)/tests/guest/storm/% $(B)/tests/guest/group/%,$(GUEST_C_TESTS)): \
 	$(B)/tests/guest/pool_lab.o
 $(filter $(B)/tests/guest/quota/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o
 
@@ -136,9 +136,9 @@ WORKERS = $(B)/tests/host/plug_work
 $(WORKERS): $(MODEL)
 tests: $(WORKERS)
 
-# This one makes calls of the library fail.
+# These make calls of the library fail.
 WRAPPED = scat_commit scat_open sdm_load sdm_resume
-$(B)/tests/guest/revert/fault_test: private LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
+$(B)/tests/guest/revert/fault_test $(B)/tests/guest/group/fault_test: private LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
 
 # The storm watches two of them.
 STORMS = $(B)/tests/guest/storm/storm_test $(B)/tests/torture/guest/storm
