@@ -90,12 +90,12 @@ static bool read_last(const char *dir, uint64_t *seed, uint32_t *acked)
 }
 
 /* May it be that the plug was pulled in this? */
-static bool near_export(const struct series *from)
+static bool is_near(const struct series *from, enum model_verb verb)
 {
 	struct series s = *from;
 
 	for (int i = 0; i < MAX_AHEAD; i++, step(&s))
-		if (s.next.verb == MODEL_EXPORT)
+		if (s.next.verb == verb)
 			return true;
 	return false;
 }
@@ -126,18 +126,19 @@ static void look(struct snapmgr *sm, struct series *s, uint64_t seed, uint32_t a
 {
 	struct model_why why = { "" };
 	struct model_seen *seen;
-	bool exporting;
+	bool exporting, headers;
 
 	begin(s, seed);
 	while (s->n < acked)
 		step(s);
-	exporting = near_export(s);
+	exporting = is_near(s, MODEL_EXPORT);
+	headers = exporting || is_near(s, MODEL_RESTART);
 	if (model_bring_up(sm, exporting, &why) < 0 || model_look(sm, &seen, &why) < 0)
 		lost("after change %u of %" PRIu64 ": %s", acked, seed, why.text);
 	if (!find_state(s, seen, &why))
 		lost("after change %u of %" PRIu64 ": %s", acked, seed, why.text);
 	free(seen);
-	if (model_check(sm, exporting, &why) < 0)
+	if (model_check(sm, headers, &why) < 0)
 		lost("after change %u of %" PRIu64 ": %s", acked, seed, why.text);
 	printf("whole %" PRIu64 " %u %d\n", seed, s->n, is_write(&s->next));
 }

@@ -250,10 +250,15 @@ static int use_it(struct snapmgr *sm, const struct model *m, struct model_why *w
 	return model_done(snapmgr_revert(sm, spec, NULL, NULL, &err), &err, spec, why);
 }
 
+static bool is_under_way(const struct rig *rig, const struct moment *moment, enum model_verb verb)
+{
+	return moment->begun > moment->ended && rig->ops[moment->ended].verb == verb;
+}
+
 /* A superblock's copy may be torn that was being written; the other one is for that. */
 static bool torn_header_allowed(const struct rig *rig, const struct moment *moment)
 {
-	return moment->begun > moment->ended && rig->ops[moment->ended].verb == MODEL_EXPORT;
+	return is_under_way(rig, moment, MODEL_EXPORT) || is_under_way(rig, moment, MODEL_RESTART);
 }
 
 /* The pool is as after the last change that was acknowledged, or as after the one that had begun. */
@@ -287,7 +292,7 @@ static int hold_against(struct rig *rig, const struct moment *moment, struct sna
 static int look(struct rig *rig, const struct moment *moment, struct model_why *why)
 {
 	struct snapmgr *sm = new_handle();
-	int r = model_bring_up(sm, torn_header_allowed(rig, moment), why);
+	int r = model_bring_up(sm, is_under_way(rig, moment, MODEL_EXPORT), why);
 
 	if (r == 0)
 		r = hold_against(rig, moment, sm, rig->tried % 8 == 0, why);
