@@ -316,9 +316,6 @@ struct sm_quota_change {
  */
 int sm_quota_check(struct sm_pool *pool, const struct sm_quota_change *changes, size_t n,
 		   struct snapmgr_err *err);
-/* sm_quota_check_size() - the same for a volume that gets another size. */
-int sm_quota_check_size(struct sm_pool *pool, const struct scat_volume *v, uint64_t size_bytes,
-			struct snapmgr_err *err);
 
 /* ---- space.c: free space against what is to stay free ---- */
 

@@ -108,8 +108,8 @@ static int prepare_one(struct sm_pool *pool, struct sm_displace *d, bool out_of_
 }
 
 /* Where one grows and another shrinks, it is the sum that the owner must have room for. */
-int sm_displace_check_quota(struct sm_pool *pool, const struct sm_displace *d, size_t n,
-			    struct snapmgr_err *err)
+static int check_quota(struct sm_pool *pool, const struct sm_displace *d, size_t n,
+		       struct snapmgr_err *err)
 {
 	AUTO(free) struct sm_quota_change *changes = NULL;
 
@@ -131,7 +131,7 @@ int sm_displace_check_quota(struct sm_pool *pool, const struct sm_displace *d, s
 int sm_displace_prepare(struct sm_pool *pool, struct sm_displace *d, size_t n, bool out_of_data,
 			bool dry_run, struct snapmgr_err *err)
 {
-	int r = sm_displace_check_quota(pool, d, n, err);
+	int r = check_quota(pool, d, n, err);
 
 	if (r == 0 && d->remount && !dry_run)
 		r = unmount_all(pool, d, n, err);

@@ -30,11 +30,8 @@ struct sm_displace {
 	int (*rows)(struct sm_pool *pool, void *arg, struct snapmgr_err *err);
 	void *rows_arg;
 };
-/* sm_displace_check_quota() - for the new sizes of all together; before space is asked for. */
-int sm_displace_check_quota(struct sm_pool *pool, const struct sm_displace *d, size_t n,
-			    struct snapmgr_err *err);
 /**
- * sm_displace_prepare() - claim all of @d[0..n), after their mounts are gone
+ * sm_displace_prepare() - if quotas allow it, claim all of @d[0..n), after their mounts are gone
  *
  * The caller has filled volume, the options, and change.size_bytes of each.
  */

@@ -156,17 +156,6 @@ int sm_quota_check(struct sm_pool *pool, const struct sm_quota_change *changes, 
 	return r == 0 ? check_owner(pool, changes, n, "", err) : r;
 }
 
-int sm_quota_check_size(struct sm_pool *pool, const struct scat_volume *v, uint64_t size_bytes,
-			struct snapmgr_err *err)
-{
-	const struct sm_quota_change change = {
-		.project = v->c.project,
-		.amount[SNAPMGR_VOLUME_BYTES] = (int64_t)size_bytes - (int64_t)v->c.size_bytes,
-	};
-
-	return sm_quota_check(pool, &change, 1, err);
-}
-
 /* ---- the verbs ---- */
 
 struct walk {

@@ -62,6 +62,17 @@ static int change_size(struct sm_found *f, uint64_t bytes, const struct snapmgr_
 	return r;
 }
 
+static int check_quota(struct sm_found *f, uint64_t bytes, struct snapmgr_err *err)
+{
+	const struct scat_common *c = &f->volume.c;
+	const struct sm_quota_change change = {
+		.project = c->project,
+		.amount[SNAPMGR_VOLUME_BYTES] = (int64_t)bytes - (int64_t)c->size_bytes,
+	};
+
+	return sm_quota_check(&f->pool, &change, 1, err);
+}
+
 int snapmgr_resize(struct snapmgr *sm, const char *spec, uint64_t size_bytes,
 		   const struct snapmgr_resize_opts *opts, snapmgr_object_fn *visit, void *data,
 		   struct snapmgr_err *err)
@@ -77,7 +88,7 @@ int snapmgr_resize(struct snapmgr *sm, const char *spec, uint64_t size_bytes,
 	if (r == 0)
 		r = check_shrink(&f, size_bytes, &o, err);
 	if (r == 0)
-		r = sm_quota_check_size(&f.pool, &f.volume, size_bytes, err);
+		r = check_quota(&f, size_bytes, err);
 	if (r == 0 && size_bytes != f.volume.c.size_bytes)
 		r = change_size(&f, size_bytes, &o, err);
 	sm_pool_unlock(&f.pool);

@@ -181,8 +181,6 @@ static int check(struct sm_found *f, struct sm_space *space, struct snapmgr_err 
 
 	if (r == 0)
 		r = sm_undo_check(&f->pool, &f->volume, &f->undo, err);
-	if (r == 0)
-		r = sm_quota_check_size(&f->pool, &f->volume, f->undo.size_bytes, err);
 	return r == 0 ? sm_space_for(&f->pool, "undo", space, err) : r;
 }
 
