@@ -31,23 +31,6 @@ static uint64_t wanted_bytes(const struct sm_together *t, const struct sm_member
 	return t->swap ? m->undo.size_bytes : m->snapshot.c.size_bytes;
 }
 
-/* All at once: each may fit alone where together they do not. */
-static int check_quota(struct sm_together *t, struct snapmgr_err *err)
-{
-	AUTO(free) struct sm_quota_change *changes = calloc(t->n, sizeof(*changes));
-
-	if (!changes)
-		return sm_nomem(err);
-	for (size_t i = 0; i < t->n; i++) {
-		const struct scat_common *v = &t->m[i].volume.c;
-
-		changes[i].project = v->project;
-		changes[i].amount[SNAPMGR_VOLUME_BYTES] = (int64_t)wanted_bytes(t, &t->m[i]) -
-							  (int64_t)v->size_bytes;
-	}
-	return sm_quota_check(&t->f->pool, changes, t->n, err);
-}
-
 static bool keeps(const struct sm_together *t, const struct sm_member *m)
 {
 	return t->swap || (!t->no_undo && m->volume.undo_keep > 0);
@@ -169,10 +152,8 @@ int sm_together_run(struct sm_together *t, const struct sm_displace *how, bool d
 {
 	struct sm_pool *pool = &t->f->pool;
 	struct sm_space space;
-	int r = check_quota(t, err);
+	int r = sm_space_for(pool, t->verb, &space, err);
 
-	if (r == 0)
-		r = sm_space_for(pool, t->verb, &space, err);
 	for (size_t i = 0; i < t->n && r == 0 && !t->swap && !t->no_undo; i++)
 		r = sm_displace_check_undo(pool, &t->m[i].volume, err);
 	if (r == 0)
