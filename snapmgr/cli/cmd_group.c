@@ -99,7 +99,12 @@ static int run_delete(struct cmd *cmd)
 }
 
 static const struct arg_opt create_opts[] = {
-	CLI_PROJECT, CLI_LABEL, CLI_DESCRIPTION, CLI_TAG, CLI_END,
+	CLI_TEXT("project", project, "NAME",
+		 "whose group it is; quotas count its volumes, each for its own"),
+	CLI_LABEL,
+	CLI_DESCRIPTION,
+	CLI_TAG,
+	CLI_END,
 };
 
 const struct cmd_verb cmd_group_verbs[] = {

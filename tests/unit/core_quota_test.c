@@ -228,6 +228,33 @@ ATF_TC_BODY(a_revert_to_more_is_checked_and_one_to_less_frees, tc)
 	ATF_CHECK_EQ(5 * SM_MIB, in_use("web", SNAPMGR_SNAPSHOT_BYTES));
 }
 
+ATF_TC_WITHOUT_HEAD(a_group_is_reverted_where_the_sum_of_its_sizes_fits);
+ATF_TC_BODY(a_group_is_reverted_where_the_sum_of_its_sizes_fits, tc)
+{
+	const char *const both[] = { "a", "b" };
+
+	rig_up();
+	MUST(create("p0/a", "web", 4 * SM_MIB));
+	MUST(create("p0/b", "web", SM_MIB));
+	MUST(snapmgr_group_create(rig_sm, "p0/g", both, 2, NULL, NULL, NULL, &rig_err));
+	limit("web", SNAPMGR_SNAPSHOTS, 1);
+	REFUSED(take("p0/g@s")); /* two at once */
+	limit("web", SNAPMGR_SNAPSHOTS, 2);
+	MUST(take("p0/g@s"));
+	MUST(resize("p0/a", SM_MIB));
+	MUST(resize("p0/b", 3 * SM_MIB));
+	limit("web", SNAPMGR_VOLUME_BYTES, 5 * SM_MIB - 512);
+	REFUSED(revert("p0/g@s"));
+	SAYS("in use 4M, reserved 0, asked for 1M more");
+	limit("web", SNAPMGR_VOLUME_BYTES, 5 * SM_MIB); /* 3M more for a, 2M less for b */
+	MUST(revert("p0/g@s"));
+	ATF_CHECK_EQ(5 * SM_MIB, in_use("web", SNAPMGR_VOLUME_BYTES));
+	MUST(snapmgr_undo(rig_sm, "p0/g", NULL, NULL, &rig_err));
+	ATF_CHECK_EQ(4 * SM_MIB, in_use("web", SNAPMGR_VOLUME_BYTES));
+	limit("web", SNAPMGR_VOLUME_BYTES, 4 * SM_MIB);
+	REFUSED(snapmgr_undo(rig_sm, "p0/g", NULL, NULL, &rig_err));
+}
+
 ATF_TC_WITHOUT_HEAD(what_changes_hands_is_held_against_the_new_owner);
 ATF_TC_BODY(what_changes_hands_is_held_against_the_new_owner, tc)
 {
@@ -362,6 +389,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, snapshots_of_one_instant_are_counted_together);
 	ATF_TP_ADD_TC(tp, only_growth_is_refused);
 	ATF_TP_ADD_TC(tp, a_revert_to_more_is_checked_and_one_to_less_frees);
+	ATF_TP_ADD_TC(tp, a_group_is_reverted_where_the_sum_of_its_sizes_fits);
 	ATF_TP_ADD_TC(tp, what_changes_hands_is_held_against_the_new_owner);
 	ATF_TP_ADD_TC(tp, sizes_beyond_64_bits_are_over_every_limit);
 	ATF_TP_ADD_TC(tp, a_pool_without_quotas_is_asked_nothing);

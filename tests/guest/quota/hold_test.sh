@@ -91,6 +91,31 @@ several_objects_stop_at_a_held_one_body()
 	ok snapmgr delete p0/v --recursive --yes
 }
 
+atf_test_case a_held_member_keeps_the_snapshot_of_its_group
+a_held_member_keeps_the_snapshot_of_its_group_body()
+{
+	begin
+	ok snapmgr release p0/v@kept
+	ok snapmgr delete p0/v@kept
+	ok snapmgr create p0/w --size 1M
+	ok snapmgr group create p0/g v w
+	ok snapmgr snapshot p0/g@kept
+	ok snapmgr hold p0/v@kept
+	held delete p0/g@kept
+	held delete p0/v --recursive --yes
+	ok snapmgr group delete p0/g # no snapshot goes with it
+	held delete p0/v@kept
+	ok snapmgr delete p0/w --recursive --yes
+	ok snapmgr group create p0/h v
+	ok snapmgr snapshot p0/h@all
+	ok snapmgr hold p0/h@all
+	refuses held 4 delete p0/h@all
+	refuses held 4 delete p0/v@all
+	ok snapmgr release p0/h@all
+	ok snapmgr delete p0/h@all
+	ok snapmgr pool check p0
+}
+
 atf_test_case a_pool_with_held_snapshots_is_not_destroyed
 a_pool_with_held_snapshots_is_not_destroyed_body()
 {
@@ -140,5 +165,6 @@ atf_init_test_cases()
 {
 	atf_add_test_case nothing_deletes_a_held_snapshot
 	atf_add_test_case several_objects_stop_at_a_held_one
+	atf_add_test_case a_held_member_keeps_the_snapshot_of_its_group
 	atf_add_test_case a_pool_with_held_snapshots_is_not_destroyed
 }
