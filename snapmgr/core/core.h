@@ -533,6 +533,20 @@ int sm_inactive_map(struct sm_pool *pool, struct sm_members *m, struct sm_layout
 int sm_inactive_catalogue(struct sm_pool *pool, struct snapmgr_err *err);
 void sm_inactive_unmap(struct sm_pool *pool);
 
+/* ---- metadata_repair.c ---- */
+
+/**
+ * sm_metadata_rebuild() - of an inactive pool (pool->cat may be NULL), into the spare region
+ * @damage: what a check says of it
+ * @report: what was done and what was lost
+ *
+ * Return: 1 where it was done: the device of the metadata is the new one then; 0 where it cannot be,
+ * and nothing has changed; or a negative errno.
+ */
+int sm_metadata_rebuild(struct sm_pool *pool, struct sm_members *m, const struct sm_layout *layout,
+			const char *damage, snapmgr_report_fn *report, void *data,
+			struct snapmgr_err *err);
+
 /* ---- backup.c ---- */
 
 /* sm_backup() - keep a dump on the host, after a change of structure; a failure is a warning. */

@@ -88,17 +88,22 @@ int sm_inventory_names(struct sm_inventory *inv, struct scat *cat, struct snapmg
 	return r == -ENOMEM ? sm_nomem(err) : r;
 }
 
-static int see_id(uint32_t id, uint64_t mapped, uint64_t exclusive, void *data)
+/* By id, as the kernel's trees are. */
+int sm_inventory_add(struct sm_inventory *inv, uint32_t id, uint64_t mapped_bytes)
 {
-	struct sm_inventory *inv = data;
 	struct sm_present *v = grown(inv->present, inv->n_present, sizeof(*v));
 
-	(void)exclusive;
 	if (!v)
 		return -ENOMEM;
 	inv->present = v;
-	inv->present[inv->n_present++] = (struct sm_present){ id, mapped };
+	inv->present[inv->n_present++] = (struct sm_present){ id, mapped_bytes };
 	return 0;
+}
+
+static int see_id(uint32_t id, uint64_t mapped, uint64_t exclusive, void *data)
+{
+	(void)exclusive;
+	return sm_inventory_add(data, id, mapped);
 }
 
 int sm_inventory_ids(struct sm_inventory *inv, const struct sm_backend *b, struct snapmgr_err *err)

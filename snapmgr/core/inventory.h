@@ -32,6 +32,8 @@ static inline void auto_sm_inventory_release(struct sm_inventory *inv)
 int sm_inventory_names(struct sm_inventory *inv, struct scat *cat, struct snapmgr_err *err);
 /* sm_inventory_ids() - of metadata that is mapped and not running. */
 int sm_inventory_ids(struct sm_inventory *inv, const struct sm_backend *b, struct snapmgr_err *err);
+/* sm_inventory_add() - one that is present; in the order of ids. -ENOMEM leaves no error filled. */
+int sm_inventory_add(struct sm_inventory *inv, uint32_t id, uint64_t mapped_bytes);
 const struct sm_named *sm_inventory_named(const struct sm_inventory *inv, uint32_t id);
 const struct sm_present *sm_inventory_present(const struct sm_inventory *inv, uint32_t id);
 /* sm_inventory_mark_lost() - what is named and not there: state error; undo points of it go. */

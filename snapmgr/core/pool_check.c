@@ -14,6 +14,8 @@ struct check {
 	struct sm_members m;
 	struct sm_pool pool;
 	bool active, damaged;
+	bool rebuilt; /* what was lost by it has been told */
+	char damage[400];
 	unsigned int left;	  /* problems that were not repaired */
 	uint8_t *named, *present; /* a bit an id */
 	struct snapmgr_err *err;
@@ -164,12 +166,16 @@ static int compare(struct check *c)
 {
 	int r = 0;
 
-	if (!bit(c->present, 0))
+	if (!bit(c->present, 0) && c->opts->repair && !c->active)
+		r = find(
+			c, true,
+			"id 0, which keeps the pool claimed, is missing; activation makes it anew");
+	else if (!bit(c->present, 0))
 		r = find(c, false, "id 0, which keeps the pool claimed, is missing");
 	for (uint32_t id = 1; id < MAX_ID && r == 0; id++) {
 		if (bit(c->present, id) && !bit(c->named, id))
 			r = orphan(c, id);
-		else if (!bit(c->present, id) && bit(c->named, id))
+		else if (!bit(c->present, id) && bit(c->named, id) && !c->rebuilt)
 			r = find(c, false, "id %u is named by the catalogue and not in the pool",
 				 id);
 	}
@@ -207,7 +213,10 @@ static int metadata_finding(const char *line, bool repaired, void *data)
 	struct check *c = data;
 
 	c->damaged = true; /* so that it is not read for anything else */
-	return find(data, repaired, "metadata: %s", line);
+	return find(
+		data, repaired,
+		"metadata: %s: 'snapmgr pool deactivate %s', then 'snapmgr pool check %s --repair'",
+		line, c->pool.row.name, c->pool.row.name);
 }
 
 static int check_times(struct check *c, const struct sm_space *space)
@@ -272,30 +281,72 @@ static int absolve(struct check *c)
 				     ": --repair lets the pool be used again");
 }
 
-static int check_inactive_metadata(struct check *c)
+static int repair_finding(const char *line, bool repaired, void *data)
+{
+	return find(data, repaired, "%s", line);
+}
+
+static int see_damage(const char *line, bool repaired, void *data)
+{
+	struct check *c = data;
+
+	(void)repaired;
+	c->damaged = true;
+	(void)sm_copy_text(c->damage, sizeof(c->damage), line);
+	return 0;
+}
+
+/* Damaged metadata is not read for anything else. */
+static int check_damage(struct check *c, const struct sm_layout *layout)
+{
+	int r = c->pool.b.driver->verify(&c->pool.b, false, see_damage, c, c->err);
+
+	if (r < 0 || !c->damaged)
+		return r;
+	if (!c->opts->repair)
+		return find(c, false, "metadata: %s: --repair rebuilds it in the spare region",
+			    c->damage);
+	r = sm_metadata_rebuild(&c->pool, &c->m, layout, c->damage, repair_finding, c, c->err);
+	c->rebuilt = r == 1;
+	c->damaged = !c->rebuilt;
+	return r < 0 ? r : 0;
+}
+
+static int check_inactive_metadata(struct check *c, const struct sm_layout *layout)
 {
 	struct sm_space space;
-	int r = c->pool.b.driver->peek(&c->pool.b, &space, c->err);
+	int r = check_damage(c, layout);
 
-	if (r == 0)
+	if (r < 0 || c->damaged)
+		return r;
+	r = c->pool.b.driver->peek(&c->pool.b, &space, c->err);
+	if (r == 0 && c->pool.cat)
 		r = check_times(c, &space);
-	if (r == 0)
-		r = c->pool.b.driver->verify(&c->pool.b, false, metadata_finding, c, c->err);
-	if (r == 0 && space.needs_check && !c->damaged)
+	if (r == 0 && space.needs_check)
 		r = absolve(c);
-	return r == 0 && !c->damaged ? check_ids(c) : r;
+	return r == 0 && c->pool.cat ? check_ids(c) : r;
 }
 
 static int open_inactive(struct check *c)
 {
 	AUTO(sm_layout_release) struct sm_layout layout = { 0 };
+	struct snapmgr_err why = { .code = SNAPMGR_OK };
 	int r = sm_inactive_map(&c->pool, &c->m, &layout, c->err);
 
-	if (r == 0)
-		r = sm_inactive_catalogue(&c->pool, c->err);
-	if (r == 0)
+	if (r < 0)
+		return r;
+	r = sm_inactive_catalogue(&c->pool, &why);
+	if (r < 0 && why.code == SNAPMGR_DAMAGED) { /* then of the metadata what can be said */
+		scat_close(c->pool.cat);
+		c->pool.cat = NULL;
+		r = find(c, false, "%s; 'snapmgr pool restore %s FILE' makes it anew from a dump",
+			 why.message, c->m.sb.pool_name);
+	} else if (r < 0 && c->err) {
+		*c->err = why;
+	}
+	if (r == 0 && c->pool.cat)
 		r = scat_check(c->pool.cat, catalogue_finding, c, c->err);
-	return r == 0 ? check_inactive_metadata(c) : r;
+	return r == 0 ? check_inactive_metadata(c, &layout) : r;
 }
 
 /* Only catalogue and metadata are mapped for it, and unmapped again. */

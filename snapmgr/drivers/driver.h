@@ -40,6 +40,7 @@ enum sm_role {
 	SM_ROLE_DATA,
 	SM_ROLE_POOL,
 	SM_ROLE_ZERO,
+	SM_ROLE_SPARE, /* mapped for a repair alone */
 	SM_ROLES
 };
 
@@ -142,6 +143,18 @@ struct sm_driver {
 		      void *data, struct snapmgr_err *err);
 	/* Where inactive metadata was found good: the kernel need not refuse it any more. */
 	int (*absolve)(const struct sm_backend *b, struct snapmgr_err *err);
+
+	/**
+	 * Write damaged inactive metadata anew, into the spare, which is mapped, too; what it has
+	 * forgotten of itself is in the arguments. -EUCLEAN (damaged): it cannot be done. NULL: the
+	 * driver has no such metadata. Return: 1 where not even its roots were known, so that what
+	 * was found may be of an earlier moment; 0 or a negative errno.
+	 */
+	int (*rebuild)(const struct sm_backend *b, uint64_t transaction, uint64_t data_bytes,
+		       struct snapmgr_err *err);
+	/* As ids, what damaged inactive metadata still tells of each id; nothing where it does not. */
+	int (*recorded)(const struct sm_backend *b, sm_id_fn *visit, void *data,
+			struct snapmgr_err *err);
 
 	/* An empty volume. -EEXIST: the id is taken. */
 	int (*make)(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);

@@ -25,6 +25,15 @@ int thin_ids(const struct sm_backend *b, bool active, sm_id_fn *visit, void *dat
 int thin_verify(const struct sm_backend *b, bool active, snapmgr_report_fn *report, void *data,
 		struct snapmgr_err *err);
 int thin_absolve(const struct sm_backend *b, struct snapmgr_err *err);
+int thin_node(const struct sm_backend *b, enum sm_role role, char *ret, size_t size,
+	      struct snapmgr_err *err);
+/* thin_super_whole() - can the metadata's first block be believed? */
+bool thin_super_whole(const char *node);
+
+/* thin_repair.c */
+int thin_rebuild(const struct sm_backend *b, uint64_t transaction, uint64_t data_bytes,
+		 struct snapmgr_err *err);
+int thin_recorded(const struct sm_backend *b, sm_id_fn *visit, void *data, struct snapmgr_err *err);
 
 /* thin_volume.c */
 int thin_target(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_target *ret,

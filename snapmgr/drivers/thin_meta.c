@@ -12,20 +12,27 @@
 
 /* The first block of the metadata, little-endian: struct thin_disk_superblock of dm-thin-metadata.c. */
 #define SUPER_FLAGS	  4
+#define SUPER_CSUM_XOR	  160774u
 #define SUPER_MAGIC	  32
 #define SUPER_TRANSACTION 48
 #define MAGIC		  27022010u
 #define FLAG_NEEDS_CHECK  1u
 
-static int meta_node(const struct sm_backend *b, char *ret, size_t size, struct snapmgr_err *err)
+int thin_node(const struct sm_backend *b, enum sm_role role, char *ret, size_t size,
+	      struct snapmgr_err *err)
 {
 	struct sdm_info info;
-	int r = sdm_info(b->roles[SM_ROLE_META].name, &info, err);
+	int r = sdm_info(b->roles[role].name, &info, err);
 
 	if (r < 0)
 		return r;
 	sm_node_path(&info, ret, size);
 	return 0;
+}
+
+static int meta_node(const struct sm_backend *b, char *ret, size_t size, struct snapmgr_err *err)
+{
+	return thin_node(b, SM_ROLE_META, ret, size, err);
 }
 
 static uint64_t le64(const unsigned char *p)
@@ -48,6 +55,21 @@ static int read_super(const char *node, unsigned char *ret, struct snapmgr_err *
 		       "cannot read the thin metadata on '%s'", node);
 }
 
+/* The checksum is of all that follows it: dm-thin-metadata.c, sb_check(). */
+static bool is_whole(const unsigned char *block)
+{
+	uint32_t sum = ~sm_crc32c(0, block + 4, META_BLOCK - 4) ^ SUPER_CSUM_XOR;
+
+	return le64(block + SUPER_MAGIC) == MAGIC && sum == (uint32_t)le64(block);
+}
+
+bool thin_super_whole(const char *node)
+{
+	AUTO(free) unsigned char *block = aligned_alloc(META_BLOCK, META_BLOCK);
+
+	return block && read_super(node, block, NULL) == 0 && is_whole(block);
+}
+
 int thin_peek(const struct sm_backend *b, struct sm_space *ret, struct snapmgr_err *err)
 {
 	AUTO(free) unsigned char *block = aligned_alloc(META_BLOCK, META_BLOCK);
@@ -58,9 +80,12 @@ int thin_peek(const struct sm_backend *b, struct sm_space *ret, struct snapmgr_e
 		r = read_super(node, block, err);
 	if (r < 0)
 		return r;
-	if (le64(block + SUPER_MAGIC) != MAGIC)
-		return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN,
-			       "the thin metadata of pool '%s' has no superblock", b->name);
+	if (!is_whole(block))
+		return sm_fail(
+			err, SNAPMGR_DAMAGED, EUCLEAN,
+			"the thin metadata of pool '%s' has no whole superblock: 'snapmgr pool "
+			"check %s --repair'",
+			b->name, b->name);
 	*ret = (struct sm_space){
 		.transaction_id = le64(block + SUPER_TRANSACTION),
 		.needs_check = block[SUPER_FLAGS] & FLAG_NEEDS_CHECK,

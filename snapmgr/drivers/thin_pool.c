@@ -141,13 +141,17 @@ int thin_pin(struct sm_backend *b, bool fresh, struct snapmgr_err *err)
 		return r;
 	sdm_thin_target(dev, 0, b->chunk_sectors, &target);
 	r = sdm_create(&b->roles[SM_ROLE_ZERO], &target, 1, &b->cookie, err);
+	if (r < 0 && !fresh && sdm_thin_create(pool, 0, NULL) == 0) { /* a repair has lost it */
+		fresh = true;
+		r = sdm_create(&b->roles[SM_ROLE_ZERO], &target, 1, &b->cookie, err);
+	}
 	return r == 0 && fresh ? blank(&b->roles[SM_ROLE_ZERO], err) : r;
 }
 
 int thin_stop(struct sm_backend *b, struct snapmgr_err *err)
 {
 	static const enum sm_role order[] = { SM_ROLE_ZERO, SM_ROLE_POOL, SM_ROLE_DATA,
-					      SM_ROLE_META };
+					      SM_ROLE_META, SM_ROLE_SPARE };
 	int r = 0;
 
 	for (size_t i = 0; i < SM_ARRAY(order) && r == 0; i++)
