@@ -141,7 +141,7 @@ int thin_pin(struct sm_backend *b, bool fresh, struct snapmgr_err *err)
 		return r;
 	sdm_thin_target(dev, 0, b->chunk_sectors, &target);
 	r = sdm_create(&b->roles[SM_ROLE_ZERO], &target, 1, &b->cookie, err);
-	if (r < 0 && !fresh && sdm_thin_create(pool, 0, NULL) == 0) { /* a repair has lost it */
+	if (r < 0 && !fresh && thin_make(b, 0, NULL) == 0) { /* a repair has lost it */
 		fresh = true;
 		r = sdm_create(&b->roles[SM_ROLE_ZERO], &target, 1, &b->cookie, err);
 	}

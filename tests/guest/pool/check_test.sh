@@ -245,8 +245,7 @@ damaged_metadata_is_found_active_and_inactive_body()
 	for at in 1 2 3 4 5 6; do
 		flip "$m" $((17 * 1048576 + at * 4096 + 200))
 	done
-	finds "metadata: .*thin_check" 1
-	finds "metadata: .*thin_check" 1 --repair
+	finds "metadata: .*thin_check.*--repair rebuilds it" 1
 	refuses damaged 1 pool check p0
 	[ "$(dmsetup ls)" = "No devices found" ] || atf_fail "left: $(dmsetup ls)"
 }
