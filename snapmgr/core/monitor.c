@@ -235,38 +235,47 @@ static int watch(struct sm_monitor *m)
 	return r ? r : m->answer;
 }
 
+static int begin(struct sm_monitor *m, struct snapmgr_err *err)
+{
+	struct sm_spec spec;
+	int r = m->only ? sm_spec_parse(m->only, &spec, err) : 0;
+
+	if (r == 0 && m->only && spec.volume[0])
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' does not name a pool", m->only);
+	if (!m->opts.interval_ms)
+		m->opts.interval_ms = INTERVAL_MS;
+	return r == 0 ? sdm_init(err) : r;
+}
+
 int snapmgr_monitor(struct snapmgr *sm, const char *pool, const struct snapmgr_monitor_opts *opts,
 		    snapmgr_event_fn *visit, void *data, struct snapmgr_err *err)
 {
 	SM_OPTS(struct snapmgr_monitor_opts, o, opts);
+	AUTO(free) struct sm_monitor *m = calloc(1, sizeof(*m));
 	const struct snapmgr_open_opts before = sm->opts;
-	struct sm_monitor m = { .sm = sm,
-				.only = pool,
-				.opts = o,
-				.visit = visit,
-				.data = data,
-				.topic = "trouble",
-				.events_fd = -1,
-				.err = err };
-	struct sm_spec spec;
-	int r = pool ? sm_spec_parse(pool, &spec, err) : 0;
+	int r;
 
-	if (r == 0 && pool && spec.volume[0])
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' does not name a pool", pool);
-	if (r == 0)
-		r = sdm_init(err);
+	if (!m)
+		return sm_nomem(err);
+	*m = (struct sm_monitor){ .sm = sm,
+				  .only = pool,
+				  .opts = o,
+				  .visit = visit,
+				  .data = data,
+				  .topic = "trouble",
+				  .events_fd = -1,
+				  .err = err };
+	r = begin(m, err);
 	if (r < 0)
 		return r;
-	if (!m.opts.interval_ms)
-		m.opts.interval_ms = INTERVAL_MS;
 	sm->opts.warn = on_report_warn;
-	sm->opts.data = &m;
+	sm->opts.data = m;
 	sm->opts.progress = NULL;
 	sm->report = on_report;
-	sm->report_data = &m;
-	r = watch(&m);
+	sm->report_data = m;
+	r = watch(m);
 	sm->report = NULL;
 	sm->opts = before;
-	free(m.pools);
+	free(m->pools);
 	return r;
 }
