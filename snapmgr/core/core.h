@@ -482,13 +482,16 @@ struct sm_message {
  */
 int sm_message(struct sm_pool *pool, const struct sm_message *m, struct snapmgr_err *err);
 /**
- * sm_message_failed() - leave one that pool->op, begun on @v, failed for @why and changed nothing
+ * sm_message_failed() - leave one that pool->op, begun on this, failed for @why and changed nothing
+ * @about: kind, object and project of it
  *
  * In a transaction of its own, without a flush. A conflict (in_use, locked) is the caller's affair and
  * leaves none; neither does a catalogue that takes no writes.
  */
-void sm_message_failed(struct sm_pool *pool, const struct scat_volume *v,
+void sm_message_failed(struct sm_pool *pool, const struct sm_message *about, const char *name,
 		       const struct snapmgr_err *why);
+void sm_message_volume_failed(struct sm_pool *pool, const struct scat_volume *v,
+			      const struct snapmgr_err *why);
 
 /* ---- recover.c ---- */
 

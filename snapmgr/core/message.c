@@ -43,25 +43,34 @@ int sm_message(struct sm_pool *pool, const struct sm_message *m, struct snapmgr_
 	return scat_message_insert(pool->cat, &row, err);
 }
 
-void sm_message_failed(struct sm_pool *pool, const struct scat_volume *v,
+void sm_message_failed(struct sm_pool *pool, const struct sm_message *about, const char *name,
 		       const struct snapmgr_err *why)
 {
 	char text[SNAPMGR_MESSAGE_MAX];
 	const struct sm_message m = { .level = "error",
 				      .verb = pool->op.verb,
 				      .code = snapmgr_code_name(why->code),
-				      .kind = "volume",
-				      .object = &v->c.uuid,
-				      .project = v->c.project,
+				      .kind = about->kind,
+				      .object = about->object,
+				      .project = about->project,
 				      .operation = &pool->op.uuid,
 				      .text = text };
 
 	if (why->code == SNAPMGR_IN_USE || why->code == SNAPMGR_LOCKED)
 		return;
-	(void)snprintf(text, sizeof(text),
-		       "%s of volume '%s/%s' failed, and it is as it was: %.500s", pool->op.verb,
-		       pool->row.name, v->c.name, why->message);
+	(void)snprintf(text, sizeof(text), "%s of %s '%s/%s' failed, and it is as it was: %.500s",
+		       pool->op.verb, about->kind, pool->row.name, name, why->message);
 	if (scat_begin(pool->cat, NULL) == 0 && sm_message(pool, &m, NULL) == 0)
 		(void)scat_commit(pool->cat, false, NULL);
 	scat_rollback(pool->cat);
+}
+
+void sm_message_volume_failed(struct sm_pool *pool, const struct scat_volume *v,
+			      const struct snapmgr_err *why)
+{
+	const struct sm_message about = { .kind = "volume",
+					  .object = &v->c.uuid,
+					  .project = v->c.project };
+
+	sm_message_failed(pool, &about, v->c.name, why);
 }

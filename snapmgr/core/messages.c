@@ -124,8 +124,10 @@ static int ask_for(struct asking *a, const char *spec)
 {
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
 	struct snapmgr_err why = { 0 };
-	int r = sm_find(a->sm, spec, SM_WANT_POOL | SM_WANT_VOLUME | SM_WANT_SNAPSHOT, false, &f,
-			&why);
+	int r = sm_find(a->sm, spec,
+			SM_WANT_POOL | SM_WANT_VOLUME | SM_WANT_SNAPSHOT | SM_WANT_GROUP |
+				SM_WANT_SET,
+			false, &f, &why);
 
 	if (r == -ENOENT && sm_uuid_parse(spec, &a->object))
 		return ask_for_gone(a, spec);
@@ -137,6 +139,8 @@ static int ask_for(struct asking *a, const char *spec)
 		a->object = f.snapshot.c.uuid;
 	else if (f.has_volume)
 		a->object = f.volume.c.uuid;
+	else if (f.has_group)
+		a->object = f.has_set ? f.set.uuid : f.group.uuid;
 	return ask_pool(a, &f.pool);
 }
 

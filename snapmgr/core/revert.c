@@ -119,7 +119,7 @@ static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_e
 		return r;
 	if (made)
 		(void)f->pool.b.driver->drop(&f->pool.b, id, NULL); /* keep the first error */
-	sm_message_failed(&f->pool, &f->volume, err);
+	sm_message_volume_failed(&f->pool, &f->volume, err);
 	return r;
 }
 

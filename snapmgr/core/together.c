@@ -126,6 +126,21 @@ static int write_rows(struct sm_pool *pool, void *arg, struct snapmgr_err *err)
 	return r == 0 ? leave_message(t, err) : r;
 }
 
+/* Nothing has changed: what was made for it may go. @err is kept. */
+static void undo_begun(struct sm_together *t, const struct snapmgr_err *err)
+{
+	struct sm_pool *pool = &t->f->pool;
+	const struct scat_group *g = &t->f->group;
+	const struct sm_message about = { .kind = "group",
+					  .object = &g->uuid,
+					  .project = g->project };
+
+	for (size_t i = 0; i < t->n; i++)
+		if (t->m[i].made)
+			(void)pool->b.driver->drop(&pool->b, t->m[i].made, NULL);
+	sm_message_failed(pool, &about, g->name, err);
+}
+
 static int change_heads(struct sm_together *t, struct snapmgr_err *err)
 {
 	struct sm_pool *pool = &t->f->pool;
@@ -141,9 +156,7 @@ static int change_heads(struct sm_together *t, struct snapmgr_err *err)
 	if (r == 0)
 		r = sm_displace(pool, t->d, t->n, err);
 	if (r < 0 && sm_head_abort(pool, &t->d->change))
-		for (size_t i = 0; i < t->n; i++)
-			if (t->m[i].made) /* keep the first error */
-				(void)pool->b.driver->drop(&pool->b, t->m[i].made, NULL);
+		undo_begun(t, err);
 	return r;
 }
 

@@ -121,7 +121,7 @@ static int swap(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *e
 	d->change.parent = f->undo.parent;
 	r = sm_displace(&f->pool, d, 1, err);
 	if (r < 0 && sm_head_abort(&f->pool, &d->change))
-		sm_message_failed(&f->pool, &f->volume, err);
+		sm_message_volume_failed(&f->pool, &f->volume, err);
 	return r;
 }
 
