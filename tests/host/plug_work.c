@@ -76,6 +76,7 @@ static void remember(struct series *s, const char *dir)
 			step(s);
 		if (loose)
 			model_begun(&s->m, &s->next);
+		model_crash(&s->m);
 	}
 }
 
@@ -138,6 +139,7 @@ static void look(struct snapmgr *sm, struct series *s, uint64_t seed, uint32_t a
 	if (!find_state(s, seen, &why))
 		lost("after change %u of %" PRIu64 ": %s", acked, seed, why.text);
 	free(seen);
+	model_crash(&s->m);
 	if (model_check(sm, headers, &why) < 0)
 		lost("after change %u of %" PRIu64 ": %s", acked, seed, why.text);
 	printf("whole %" PRIu64 " %u %d\n", seed, s->n, is_write(&s->next));

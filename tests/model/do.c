@@ -91,7 +91,7 @@ static int settle(struct snapmgr *sm, const struct model *m, const struct model_
 				.verb = MODEL_WRITE, .volume = i, .from = k, .n = 1, .id = op->id
 			};
 
-			if (m->volumes[i].loose[k] && write_some(sm, m, &one, why) < 0)
+			if (m->volumes[i].head.loose[k] && write_some(sm, m, &one, why) < 0)
 				return -1;
 		}
 	return 0;

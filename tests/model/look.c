@@ -165,9 +165,8 @@ static bool same_parent(const struct object *x, const struct model *m, int paren
 	return strcmp(x->parent, text) == 0;
 }
 
-/* @loose: slots that may hold anything; or NULL */
 static bool same(const struct object *x, const struct model *m, const struct model_contents *c,
-		 const bool *loose, struct model_why *why)
+		 struct model_why *why)
 {
 	if (strcmp(x->state, "available") != 0)
 		return model_fail(why, "%s@%s is %s", x->volume, x->name, x->state) == 0;
@@ -178,7 +177,7 @@ static bool same(const struct object *x, const struct model *m, const struct mod
 		return model_fail(why, "%s@%s descends from '%s'", x->volume, x->name, x->parent) ==
 		       0;
 	for (uint32_t i = 0; i < c->n; i++)
-		if (x->c.slot[i] != c->slot[i] && !(loose && loose[i]))
+		if (x->c.slot[i] != c->slot[i] && !c->loose[i])
 			return model_fail(why, "slot %u of %s@%s holds %d, not %d", i, x->volume,
 					  x->name, (int)x->c.slot[i], (int)c->slot[i]) == 0;
 	return true;
@@ -198,8 +197,7 @@ static bool fits_volume(const struct model_seen *seen, const struct model *m,
 {
 	const struct object *x;
 
-	if (!has(seen, SNAPMGR_VOLUME, v->name, v->name, &x, n, why) ||
-	    !same(x, m, &v->head, v->loose, why))
+	if (!has(seen, SNAPMGR_VOLUME, v->name, v->name, &x, n, why) || !same(x, m, &v->head, why))
 		return false;
 	if (strcmp(x->label, v->label) != 0)
 		return model_fail(why, "%s has label '%s', not '%s'", v->name, x->label,
@@ -210,7 +208,7 @@ static bool fits_volume(const struct model_seen *seen, const struct model *m,
 		if (i > 0)
 			(void)snprintf(name, sizeof(name), "undo~%zu", i);
 		if (!has(seen, SNAPMGR_UNDO, v->name, name, &x, n, why) ||
-		    !same(x, m, &v->undo[i], NULL, why))
+		    !same(x, m, &v->undo[i], why))
 			return false;
 	}
 	return true;
@@ -229,7 +227,7 @@ bool model_fits(const struct model_seen *seen, const struct model *m, struct mod
 
 		if (s->used && (!has(seen, SNAPMGR_SNAPSHOT, m->volumes[s->volume].name, s->name,
 				     &x, &n, why) ||
-				!same(x, m, &s->c, NULL, why)))
+				!same(x, m, &s->c, why)))
 			return false;
 	}
 	if (n != seen->n)

@@ -160,17 +160,25 @@ void model_next(const struct model *m, uint64_t *random, struct model_op *ret)
 
 /* ---- what comes of it ---- */
 
-static void write_slots(struct model *m, const struct model_op *op, bool loose)
+/* What is on its way reaches the disk. */
+static void flush(struct model_contents *c)
+{
+	for (uint32_t i = 0; i < MODEL_SLOTS; i++)
+		if (c->loose[i] == MODEL_UNFLUSHED)
+			c->loose[i] = MODEL_SOLID;
+}
+
+static void write_slots(struct model *m, const struct model_op *op, uint8_t loose)
 {
 	struct model_volume *v = &m->volumes[op->volume];
 
 	for (uint32_t i = op->from; i < op->from + op->n; i++) {
 		v->head.slot[i] = op->id;
-		v->loose[i] = loose;
+		v->head.loose[i] = loose;
 	}
 	if (!loose &&
 	    !v->files) /* a flush of a device leaves nothing behind; that of a file does */
-		memset(v->loose, 0, sizeof(v->loose));
+		flush(&v->head);
 }
 
 static void take_snapshot(struct model *m, int volume, uint32_t id)
@@ -179,7 +187,7 @@ static void take_snapshot(struct model *m, int volume, uint32_t id)
 	int i = next_free_snapshot(m);
 	struct model_snapshot *s = &m->snapshots[i];
 
-	memset(v->loose, 0, sizeof(v->loose));
+	flush(&v->head);
 	*s = (struct model_snapshot){ .used = true, .volume = volume, .c = v->head };
 	(void)snprintf(s->name, sizeof(s->name), "s%u", id);
 	v->head.parent = i;
@@ -189,7 +197,7 @@ static void revert(struct model *m, const struct model_op *op)
 {
 	struct model_volume *v = &m->volumes[op->volume];
 
-	memset(v->loose, 0, sizeof(v->loose));
+	flush(&v->head);
 	if (!op->no_undo) {
 		memmove(&v->undo[1], &v->undo[0], sizeof(v->undo) - sizeof(v->undo[0]));
 		v->undo[0] = v->head;
@@ -199,11 +207,13 @@ static void revert(struct model *m, const struct model_op *op)
 	v->head.parent = op->snapshot;
 }
 
+/* Nothing is copied for it, so nothing is flushed: what a writer did not flush stays so. */
 static void undo(struct model_volume *v)
 {
 	struct model_contents head = v->head;
 
-	memset(v->loose, 0, sizeof(v->loose));
+	if (v->files) /* it is unmounted for it */
+		flush(&head);
 	v->head = v->undo[0];
 	v->undo[0] = head;
 }
@@ -255,9 +265,9 @@ static void settle(struct model *m, uint32_t id)
 		struct model_volume *v = &m->volumes[i];
 
 		for (uint32_t k = 0; v->used && k < v->head.n; k++)
-			if (v->loose[k])
+			if (v->head.loose[k])
 				v->head.slot[k] = id;
-		memset(v->loose, 0, sizeof(v->loose));
+		memset(v->head.loose, 0, sizeof(v->head.loose));
 	}
 }
 
@@ -265,7 +275,7 @@ static void settle(struct model *m, uint32_t id)
 static void restart(struct model *m)
 {
 	for (int i = 0; i < MODEL_VOLUMES; i++)
-		memset(m->volumes[i].loose, 0, sizeof(m->volumes[i].loose));
+		flush(&m->volumes[i].head);
 }
 
 void model_apply(struct model *m, const struct model_op *op)
@@ -276,7 +286,7 @@ void model_apply(struct model *m, const struct model_op *op)
 	switch (op->verb) {
 	case MODEL_WRITE:
 	case MODEL_WRITE_LOOSE:
-		write_slots(m, op, op->verb == MODEL_WRITE_LOOSE);
+		write_slots(m, op, op->verb == MODEL_WRITE_LOOSE ? MODEL_UNFLUSHED : MODEL_SOLID);
 		break;
 	case MODEL_SNAPSHOT_TWO:
 		take_snapshot(m, op->volume, op->id);
@@ -306,6 +316,7 @@ void model_apply(struct model *m, const struct model_op *op)
 		break;
 	case MODEL_RESIZE:
 		memset(&v->head.slot[v->head.n], 0, MODEL_UNIT * sizeof(v->head.slot[0]));
+		memset(&v->head.loose[v->head.n], 0, MODEL_UNIT);
 		v->head.n += MODEL_UNIT;
 		break;
 	case MODEL_LABEL:
@@ -325,7 +336,7 @@ void model_apply(struct model *m, const struct model_op *op)
 
 void model_begun(struct model *m, const struct model_op *op)
 {
-	bool loose[MODEL_SLOTS];
+	uint8_t loose[MODEL_SLOTS];
 	struct model_volume *v = &m->volumes[op->volume];
 
 	if (op->verb != MODEL_WRITE && op->verb != MODEL_WRITE_LOOSE) {
@@ -333,11 +344,27 @@ void model_begun(struct model *m, const struct model_op *op)
 			model_apply(m, op);
 		return;
 	}
-	memcpy(loose, v->loose, sizeof(loose));
+	memcpy(loose, v->head.loose, sizeof(loose));
 	model_apply(m, op);
-	memcpy(v->loose, loose, sizeof(loose));
+	memcpy(v->head.loose, loose, sizeof(loose));
 	for (uint32_t i = op->from; i < op->from + op->n; i++)
-		v->loose[i] = true;
+		v->head.loose[i] = MODEL_UNKNOWN;
+}
+
+static void forget(struct model_contents *c)
+{
+	for (uint32_t i = 0; i < MODEL_SLOTS; i++)
+		if (c->loose[i])
+			c->loose[i] = MODEL_UNKNOWN;
+}
+
+void model_crash(struct model *m)
+{
+	for (int i = 0; i < MODEL_VOLUMES; i++) {
+		forget(&m->volumes[i].head);
+		for (size_t k = 0; k < MODEL_UNDO; k++)
+			forget(&m->volumes[i].undo[k]);
+	}
 }
 
 const char *model_say(const struct model *m, const struct model_op *op)

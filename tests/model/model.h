@@ -27,18 +27,20 @@
 #define MODEL_TORN	UINT32_MAX /* a slot that holds nothing that was ever written as a whole */
 #define MODEL_NONE	(-1)
 
+/* A slot that may hold something else after a crash: nobody flushed it yet; or does already. */
+enum { MODEL_SOLID, MODEL_UNFLUSHED, MODEL_UNKNOWN };
+
 struct model_contents {
 	uint32_t n;		    /* slots; of a raw volume, its size */
 	uint32_t slot[MODEL_SLOTS]; /* what was written last, 0: nothing */
 	int parent;		    /* snapshot */
+	uint8_t loose[MODEL_SLOTS]; /* MODEL_SOLID, ... */
 };
 struct model_volume {
 	bool used, files;
 	char name[16], label[16];
 	struct model_contents head, undo[MODEL_UNDO];
 	size_t n_undo;
-	bool loose
-		[MODEL_SLOTS]; /* of the head: written and not flushed, holds the old or the new */
 };
 struct model_snapshot {
 	bool used;
@@ -88,6 +90,8 @@ void model_next(const struct model *m, uint64_t *random, struct model_op *ret);
 void model_apply(struct model *m, const struct model_op *op);
 /* model_begun() - as model_apply(), but of a write nobody knows what has arrived. */
 void model_begun(struct model *m, const struct model_op *op);
+/* model_crash() - what was not flushed is not known any more. */
+void model_crash(struct model *m);
 /* model_say() - one line about @op. Static. */
 const char *model_say(const struct model *m, const struct model_op *op);
 

@@ -276,10 +276,13 @@ static int hold_against(struct rig *rig, const struct moment *moment, struct sna
 		model_begun(&after, &rig->ops[moment->ended]);
 	fits = model_fits(seen, &after, why);
 	if (!fits) {
+		char newer[512];
+
+		(void)sm_copy_text(newer, sizeof(newer), why->text);
 		found = &rig->models[moment->ended];
 		fits = model_fits(seen, found, &why_not);
-		if (!fits) /* the newer one is as likely to be what it should be */
-			*why = why_not;
+		(void)model_fail(why, "as before it: %.400s; as after it: %.400s", why_not.text,
+				 newer);
 	}
 	free(seen);
 	if (!fits)
