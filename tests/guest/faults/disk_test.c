@@ -190,7 +190,6 @@ static void find_places(void)
 		else if (region->kind == SSB_DATA)
 			where[DATA] = p;
 	}
-	ATF_REQUIRE(where[DATA].device == 0 && where[METADATA].device == 1);
 }
 
 static void apply(const struct model_op *op)
@@ -436,8 +435,88 @@ CASE(data_that_cannot_be_read_hurts_nobody, DATA, READS, false, 0)
 CASE(data_that_cannot_be_written_hurts_nobody, DATA, WRITES, false, 0)
 CASE(data_that_cannot_be_flushed_changes_nothing, DATA, FLUSHES, false, 3)
 
+/* ---- pools that are made and extended ---- */
+
+static int make_pool(struct snapmgr_err *err)
+{
+	const char *const members[] = { "/dev/mapper/bad-0" };
+
+	return snapmgr_pool_create(sm, MODEL_POOL, members, 1, NULL, err);
+}
+
+static void require_refused(int r, const struct snapmgr_err *e, const char *what)
+{
+	printf("%s: %s\n", what, r < 0 ? e->message : "done");
+	ATF_REQUIRE_MSG(r < 0, "%s: done", what);
+	ATF_CHECK_MSG(names_device(e->message), "%s: no device in: %s", what, e->message);
+}
+
+/* No data but that of id 0 is written by it, and no superblock is read back. */
+ATF_TC_WITHOUT_HEAD(a_pool_is_not_made_of_a_disk_that_fails);
+ATF_TC_BODY(a_pool_is_not_made_of_a_disk_that_fails, tc)
+{
+	struct snapmgr_err e = { .message = "" };
+	struct model_why why;
+
+	must(rig_forget(&why), &why, "clean");
+	map_disks();
+	new_handle();
+	DO(ssb_format("/dev/mapper/bad-0", BYTES, &err));
+	DO(make_pool(&err));
+	find_places();
+	for (enum place place = SUPERBLOCK; place <= DATA; place++)
+		for (enum how how = WRITES; how <= FLUSHES; how++) {
+			char what[64];
+
+			DO(snapmgr_pool_destroy(sm, MODEL_POOL, NULL, &err));
+			(void)snprintf(what, sizeof(what), "create with failing %s of %s",
+				       hows[how], places[place]);
+			harm(&where[place], how);
+			require_refused(make_pool(&e), &e, what);
+			heal(0);
+			ATF_REQUIRE_EQ_MSG(0, make_pool(&e), "%s, again: %s", what, e.message);
+			must(model_check(sm, false, &why), &why, what);
+		}
+}
+
+ATF_TC_WITHOUT_HEAD(a_pool_is_not_extended_by_a_disk_that_fails);
+ATF_TC_BODY(a_pool_is_not_extended_by_a_disk_that_fails, tc)
+{
+	static const struct model_op write = {
+		.verb = MODEL_WRITE, .n = 40, .id = 11, .snapshot = -1
+	};
+	const char *const more[] = { "/dev/mapper/bad-1" };
+	const struct piece header = { 1, 0, SSB_HEADER_BYTES / SM_SECTOR };
+	struct snapmgr_err e = { .message = "" };
+	struct model_why why;
+
+	must(rig_forget(&why), &why, "clean");
+	map_disks();
+	new_handle();
+	DO(ssb_format("/dev/mapper/bad-0", BYTES, &err));
+	DO(ssb_format("/dev/mapper/bad-1", BYTES, &err));
+	DO(make_pool(&err));
+	model_init(&now, false);
+	must(model_make(sm, &now, &why), &why, "make");
+	must(model_do(sm, &now, &write, &why), &why, "write");
+	apply(&write);
+	for (enum how how = WRITES; how <= FLUSHES; how++) {
+		harm(&header, how);
+		require_refused(snapmgr_pool_extend(sm, MODEL_POOL, more, 1, NULL, &e), &e,
+				hows[how]);
+		heal(1);
+		ATF_CHECK_MSG(looks_as(&now, &why), "%s", why.text);
+		must(model_check(sm, false, &why), &why, hows[how]);
+	}
+	DO(snapmgr_pool_extend(sm, MODEL_POOL, more, 1, NULL, &err));
+	ATF_CHECK_MSG(looks_as(&now, &why), "%s", why.text);
+	must(model_check(sm, false, &why), &why, "extended");
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_pool_is_not_made_of_a_disk_that_fails);
+	ATF_TP_ADD_TC(tp, a_pool_is_not_extended_by_a_disk_that_fails);
 	ATF_TP_ADD_TC(tp, a_superblock_that_cannot_be_read_fails_what_needs_it);
 	ATF_TP_ADD_TC(tp, a_superblock_that_cannot_be_written_fails_what_changes_it);
 	ATF_TP_ADD_TC(tp, a_catalogue_that_cannot_be_read_changes_nothing);

@@ -83,13 +83,13 @@ static void require_caught(struct rig *rig, const char *of)
 ATF_TC_WITHOUT_HEAD(a_power_cut_loses_nothing_that_was_acknowledged);
 ATF_TC_BODY(a_power_cut_loses_nothing_that_was_acknowledged, tc)
 {
-	record_and_replay(new_rig(1, 60, 110));
+	record_and_replay(new_rig(1, 60, 80));
 }
 
 ATF_TC_WITHOUT_HEAD(a_power_cut_loses_no_file_that_was_flushed);
 ATF_TC_BODY(a_power_cut_loses_no_file_that_was_flushed, tc)
 {
-	struct rig *rig = new_rig(2, 40, 40);
+	struct rig *rig = new_rig(2, 40, 30);
 
 	rig->files = true;
 	record_and_replay(rig);
@@ -98,7 +98,7 @@ ATF_TC_BODY(a_power_cut_loses_no_file_that_was_flushed, tc)
 ATF_TC_WITHOUT_HEAD(a_power_cut_leaves_a_whole_superblock);
 ATF_TC_BODY(a_power_cut_leaves_a_whole_superblock, tc)
 {
-	struct rig *rig = new_rig(3, 16, 40);
+	struct rig *rig = new_rig(3, 16, 24);
 
 	rig->exports = true;
 	record_and_replay(rig);
@@ -113,7 +113,7 @@ ATF_TC_BODY(a_catalogue_without_flushes_is_caught, tc)
 ATF_TC_WITHOUT_HEAD(superblocks_without_flushes_are_caught);
 ATF_TC_BODY(superblocks_without_flushes_are_caught, tc)
 {
-	struct rig *rig = new_rig(5, 16, 30);
+	struct rig *rig = new_rig(5, 16, 24);
 
 	rig->exports = true;
 	require_caught(rig, "rig-");
