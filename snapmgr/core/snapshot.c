@@ -352,7 +352,8 @@ static int commit(struct work *w, struct snapmgr_err *err)
  */
 static int run(struct work *w, struct snapmgr_err *err)
 {
-	int r = sm_op_begin(&w->pool, "snapshot", w->items[0].volume.c.name,
+	int r = sm_op_begin(&w->pool, "snapshot",
+			    w->of_group ? w->group.name : w->items[0].volume.c.name,
 			    w->items[0].snapshot.c.name, 0, err);
 
 	if (r == 0)

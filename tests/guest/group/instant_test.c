@@ -186,6 +186,48 @@ ATF_TC_BODY(sixteen_volumes_go_and_come_back_together, tc)
 	lab_check_rest();
 }
 
+/* ---- open elsewhere ---- */
+
+static void check_open(const int *fds, unsigned int n, uint64_t seed)
+{
+	for (unsigned int i = 0; i < n; i++)
+		ATF_CHECK_MSG(lab_reads(fds[i], 0, 512 * SM_KIB, seed + i),
+			      "v%u reads as something else through the page cache", i);
+}
+
+/* No page of any of them may be left of what they were. */
+ATF_TC_WITHOUT_HEAD(programs_that_keep_them_open_read_what_they_are_now);
+ATF_TC_BODY(programs_that_keep_them_open_read_what_they_are_now, tc)
+{
+	struct snapmgr_revert_opts online = SNAPMGR_OPTS_INIT(struct snapmgr_revert_opts);
+	struct snapmgr_undo_opts undo = SNAPMGR_OPTS_INIT(struct snapmgr_undo_opts);
+	char specs[3][16];
+	int fds[3];
+
+	online.online = undo.online = true;
+	lab_up();
+	make_group("p/g", 3, SM_MIB);
+	for (unsigned int i = 0; i < 3; i++) {
+		(void)snprintf(specs[i], sizeof(specs[i]), "p/v%u", i);
+		lab_write(lab_node(specs[i]), 0, 512 * SM_KIB, 100 + i, LAB_DIRECT);
+	}
+	lab_snapshot("p/g@s1");
+	for (unsigned int i = 0; i < 3; i++) {
+		fds[i] = open(lab_node(specs[i]), O_RDWR | O_CLOEXEC);
+		ATF_REQUIRE(fds[i] >= 0);
+		lab_pwrite(fds[i], 0, 512 * SM_KIB, 200 + i); /* dirty, in the cache */
+	}
+	LAB_REFUSED(SNAPMGR_IN_USE, snapmgr_revert(lab, "p/g@s1", NULL, NULL, &err));
+	check_open(fds, 3, 200);
+	LAB_DO(snapmgr_revert(lab, "p/g@s1", &online, NULL, &err));
+	check_open(fds, 3, 100);
+	LAB_DO(snapmgr_undo(lab, "p/g", &undo, NULL, &err));
+	check_open(fds, 3, 200);
+	for (unsigned int i = 0; i < 3; i++)
+		(void)close(fds[i]);
+	lab_check_rest();
+}
+
 /* ---- filesystems ---- */
 
 static void write_file(const char *path, uint64_t seed)
@@ -271,6 +313,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_later_stamp_is_never_there_without_the_earlier);
 	ATF_TP_ADD_TC(tp, sixteen_volumes_go_and_come_back_together);
+	ATF_TP_ADD_TC(tp, programs_that_keep_them_open_read_what_they_are_now);
 	ATF_TP_ADD_TC(tp, files_on_two_filesystems_come_back_together);
 	ATF_TP_ADD_TC(tp, a_busy_mount_puts_all_others_back);
 	return atf_no_error();
