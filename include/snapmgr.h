@@ -572,8 +572,8 @@ struct snapmgr_messages_opts {
 };
 /**
  * snapmgr_messages() - walk what happened, oldest first
- * @spec: NULL (every active pool), "pool", "pool/vol", "pool/vol@snap", or a UUID, also of what is
- *        gone by now
+ * @spec: NULL (every active pool), "pool", "pool/vol", "pool/group", "pool/vol@snap", or a UUID, also
+ *        of what is gone by now
  *
  * Takes no lock and waits for nobody.
  */

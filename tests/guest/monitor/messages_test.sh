@@ -102,6 +102,19 @@ messages_are_picked_by_object_level_and_time_body()
 	refuses usage 2 -- messages --since yesterday
 }
 
+atf_test_case a_revert_of_a_group_leaves_one_message_of_the_group
+a_revert_of_a_group_leaves_one_message_of_the_group_body()
+{
+	start
+	ok snapmgr create p0/w --size 16M
+	ok snapmgr group create p0/g v w
+	ok snapmgr snapshot p0/g@t1
+	ok snapmgr revert p0/g@t1
+	snapmgr messages p0/g --json >m.json
+	expect 'revert group' '.messages[-1] | "\(.action) \(.resource_type)"' <m.json
+	expect "$(snapmgr messages p0 --json | jq '.messages | length')" '.messages | length' <m.json
+}
+
 atf_test_case messages_travel_with_the_pool
 messages_travel_with_the_pool_body()
 {
@@ -119,5 +132,6 @@ atf_init_test_cases()
 	atf_add_test_case what_changes_a_volume_for_good_leaves_a_message
 	atf_add_test_case what_was_refused_leaves_none
 	atf_add_test_case messages_are_picked_by_object_level_and_time
+	atf_add_test_case a_revert_of_a_group_leaves_one_message_of_the_group
 	atf_add_test_case messages_travel_with_the_pool
 }
