@@ -124,7 +124,7 @@ $(filter $(B)/tests/guest/shost/%,$(GUEST_C_TESTS)): $(B)/tests/guest/shost/lab.
 $(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/crash/% \
 	$(B)/tests/guest/volume/% $(B)/tests/guest/storm/% $(B)/tests/guest/group/%,$(GUEST_C_TESTS)): \
 	$(B)/tests/guest/pool_lab.o
-$(filter $(B)/tests/guest/quota/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o
+$(filter $(B)/tests/guest/quota/% $(B)/tests/guest/space/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o
 
 # A model of a pool, and what records and replays its disks.
 MODEL = $(addprefix $(B)/tests/model/,model.o do.o look.o slot.o)

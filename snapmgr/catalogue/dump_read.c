@@ -30,7 +30,7 @@ static int damaged(struct snapmgr_err *err, const char *fmt, ...)
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	for (char *p = what; *p; p++) /* it may quote the text */
-		*p = (unsigned char)*p < ' ' ? '?' : *p;
+		*p = (unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f ? '?' : *p;
 	return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN, "this is no whole dump: %s", what);
 }
 

@@ -9,6 +9,7 @@
 #define CATALOGUE_MAX	SM_GIB
 #define CATALOGUE_SHARE 512u /* one part in this many of the data */
 #define DATA_MIN	(16 * SM_MIB)
+#define META_STEP	(4 * SM_MIB) /* that an extend adds at least: it may be what was full */
 
 /* The free part of each member, while regions are cut off its front. */
 struct plan {
@@ -183,12 +184,24 @@ static int top_up(struct plan *p, enum ssb_kind kind, uint64_t want, struct snap
 	return want > have ? cut(p, kind, round_up(want - have, SM_MIB), err) : 0;
 }
 
+static uint64_t meta_wanted(const struct ssb *sb, const struct sm_driver *driver, uint64_t bytes)
+{
+	const uint64_t chunk = (uint64_t)sb->chunk_sectors * SM_SECTOR;
+	const uint64_t most = driver->meta_for(INT64_MAX, chunk);
+	uint64_t meta = driver->meta_for(bytes, chunk);
+	uint64_t more = ssb_kind_sectors(sb, SSB_META) * SM_SECTOR + META_STEP;
+
+	if (meta < more)
+		meta = more;
+	return meta < most ? meta : most;
+}
+
 int sm_layout_extend(struct ssb *sb, const struct sm_driver *driver, uint32_t first_new,
 		     struct snapmgr_err *err)
 {
 	const uint64_t bytes = data_bytes(sb);
 	AUTO(free) struct plan *p = malloc(sizeof(*p));
-	uint64_t meta = driver->meta_for(bytes, (uint64_t)sb->chunk_sectors * SM_SECTOR);
+	uint64_t meta = meta_wanted(sb, driver, bytes);
 	int r;
 
 	if (!p)

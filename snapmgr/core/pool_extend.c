@@ -98,7 +98,8 @@ static int check_mode(struct sm_pool *pool, struct snapmgr_err *err)
 	struct sm_space s;
 	int r = pool->b.driver->space(&pool->b, false, &s, err);
 
-	if (r < 0 || (!s.fail && !s.needs_check && !s.read_only))
+	if (r < 0 ||
+	    (!s.fail && !s.needs_check)) /* one whose metadata is full only waits for this */
 		return r;
 	return sm_fail(
 		err, SNAPMGR_BAD_STATE, EROFS,
@@ -124,6 +125,26 @@ static void leave_message(struct sm_pool *pool, size_t n)
 	scat_rollback(pool->cat);
 }
 
+/* An inactive pool is extended in the superblocks; the kernel follows when it is activated. */
+static int extend_inactive(struct snapmgr *sm, const char *name, const char *const *devices,
+			   size_t n_devices, bool force, struct snapmgr_err *err)
+{
+	AUTO(sm_members_release) struct sm_members m = { 0 };
+	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	const struct sm_driver *driver;
+	int r = sm_inactive_lock(sm, name, &m, &pool, err);
+
+	if (r == 0 && m.sb.flags & SSB_FLAG_EXPORTED)
+		return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY,
+			       "pool '%s' was exported: 'snapmgr pool import %s' takes it", name,
+			       name);
+	if (r == 0)
+		r = sm_driver_find(m.sb.driver, &driver, err);
+	if (r == 0)
+		r = add_members(&m, devices, n_devices, force, driver, err);
+	return r == 0 ? sm_members_write(sm, &m, err) : r;
+}
+
 int snapmgr_pool_extend(struct snapmgr *sm, const char *name, const char *const *devices,
 			size_t n_devices, const struct snapmgr_pool_extend_opts *opts,
 			struct snapmgr_err *err)
@@ -132,12 +153,18 @@ int snapmgr_pool_extend(struct snapmgr *sm, const char *name, const char *const 
 	AUTO(sm_members_release) struct sm_members m = { 0 };
 	AUTO(slock_drop) struct slock host = SLOCK_NONE;
 	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	struct snapmgr_err why;
 	int r = sdm_init(err);
 
 	if (r == 0) /* before the pool's, as import has them: two must not take one device */
 		r = slock_take("host", sm->opts.wait_ms, &host, err);
-	if (r == 0)
-		r = sm_pool_open(sm, name, true, &pool, err);
+	if (r < 0)
+		return r;
+	r = sm_pool_open(sm, name, true, &pool, &why);
+	if (r == -ENODEV && why.code == SNAPMGR_BAD_STATE)
+		return extend_inactive(sm, name, devices, n_devices, o.force, err);
+	if (r < 0 && err)
+		*err = why;
 	if (r == 0)
 		r = sm_members_running(&pool, &m, err);
 	if (r == 0)
