@@ -41,7 +41,7 @@ CORE_SRC = $(addprefix snapmgr/core/, \
 	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
 	garbage.c group.c group_object.c handle.c head.c layout.c list.c members.c members_use.c names.c \
 	message.c messages.c monitor.c monitor_pool.c object.c operation.c pool.c \
-	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_start.c \
+	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_stale.c pool_start.c \
 	pool_state.c pool_stop.c property.c quota.c recover.c recover_group.c rename.c resize.c revert.c revert_group.c snapshot.c space.c \
 	strategy.c together.c undo.c undo_group.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \

@@ -259,6 +259,9 @@ struct snapmgr_pool_check_opts {
 	bool repair;
 	snapmgr_report_fn *report;
 	void *data;
+	/* With repair, where thin metadata and catalogue are of different times: "metadata" keeps all
+	 * that is in the metadata, "catalogue" deletes from it what the catalogue does not name. */
+	const char *accept;
 };
 /** snapmgr_pool_check() - Return: 0 where clean or all was repaired, else -EUCLEAN (damaged). */
 int snapmgr_pool_check(struct snapmgr *sm, const char *pool,

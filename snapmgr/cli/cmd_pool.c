@@ -225,6 +225,7 @@ static int run_check(struct cmd *cmd)
 	int r;
 
 	opts.repair = cmd->flags.repair;
+	opts.accept = cmd->flags.accept;
 	opts.report = report_finding;
 	opts.data = &findings;
 	r = snapmgr_pool_check(cmd->sm, cmd->args[0], &opts, &cmd->err);
@@ -320,6 +321,7 @@ static const struct arg_opt import_opts[] = {
 };
 static const struct arg_opt check_opts[] = {
 	CLI_FLAG("repair", repair, "delete orphans, rewrite bad superblock copies"),
+	CLI_TEXT("accept", accept, "WHAT", "of different times, metadata or catalogue is right"),
 	CLI_PROGRESS,
 	CLI_END,
 };

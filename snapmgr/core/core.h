@@ -519,6 +519,20 @@ int sm_pool_start(struct snapmgr *sm, struct sm_members *m, struct slock *lock, 
 /* sm_pool_times() - -ESTALE where thin metadata and catalogue are of different times. */
 int sm_pool_times(const struct sm_pool *pool, uint64_t transaction_id, struct snapmgr_err *err);
 
+/* ---- pool_stale.c ---- */
+
+typedef int sm_stale_fn(const char *finding, bool repaired, void *data);
+/**
+ * sm_stale_resolve() - of an inactive pool: catalogue and metadata of different times
+ * @present: a bit for each id that the metadata has
+ * @transaction: the metadata's
+ * @accept: "metadata" or "catalogue"; NULL: only say what there is, and the ways out
+ *
+ * One transaction; the catalogue as it was is dumped to the backup folder before.
+ */
+int sm_stale_resolve(struct sm_pool *pool, const uint8_t *present, uint64_t transaction,
+		     const char *accept, sm_stale_fn *find, void *data, struct snapmgr_err *err);
+
 /* ---- pool_extend.c ---- */
 
 /* sm_pool_grow() - make members and kernel follow member 0 of @m; cheap where they do. */

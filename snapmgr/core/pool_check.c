@@ -224,7 +224,8 @@ static int check_times(struct check *c, const struct sm_space *space)
 	struct snapmgr_err why;
 
 	return sm_pool_times(&c->pool, space->transaction_id, &why) < 0 ?
-		       find(c, false, "%s", why.message) :
+		       find(c, c->opts->repair && c->opts->accept && !c->active, "%s",
+			    why.message) :
 		       0;
 }
 
@@ -312,16 +313,30 @@ static int check_damage(struct check *c, const struct sm_layout *layout)
 	return r < 0 ? r : 0;
 }
 
+static int resolve(struct check *c, const struct sm_space *space)
+{
+	int r = c->pool.b.driver->ids(&c->pool.b, false, see_id, c, c->err);
+
+	return r < 0 ? r :
+		       sm_stale_resolve(&c->pool, c->present, space->transaction_id,
+					c->opts->repair ? c->opts->accept : NULL, repair_finding, c,
+					c->err);
+}
+
 static int check_inactive_metadata(struct check *c, const struct sm_layout *layout)
 {
 	struct sm_space space;
+	bool stale;
 	int r = check_damage(c, layout);
 
 	if (r < 0 || c->damaged)
 		return r;
 	r = c->pool.b.driver->peek(&c->pool.b, &space, c->err);
+	stale = r == 0 && c->pool.cat && sm_pool_times(&c->pool, space.transaction_id, NULL) < 0;
 	if (r == 0 && c->pool.cat)
 		r = check_times(c, &space);
+	if (r == 0 && stale)
+		return resolve(c, &space);
 	if (r == 0 && space.needs_check)
 		r = absolve(c);
 	return r == 0 && c->pool.cat ? check_ids(c) : r;
@@ -396,6 +411,10 @@ int snapmgr_pool_check(struct snapmgr *sm, const char *name,
 	};
 	int r = sdm_init(err);
 
+	if (o.accept && (!o.repair ||
+			 (strcmp(o.accept, "metadata") != 0 && strcmp(o.accept, "catalogue") != 0)))
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "--accept takes 'metadata' or 'catalogue', and --repair with it");
 	c.named = calloc(MAX_ID / 8, 1);
 	c.present = calloc(MAX_ID / 8, 1);
 	if (r == 0)

@@ -101,8 +101,10 @@ int sm_pool_times(const struct sm_pool *pool, uint64_t kernel, struct snapmgr_er
 		"thin metadata and catalogue of pool '%s' are of different times: the metadata is of transaction "
 		"%" PRIu64 ", the catalogue of %" PRIu64
 		"; nothing was changed; restore the %s of the same time as "
-		"the other, or all of the disks from one backup",
-		pool->row.name, kernel, known, kernel < known ? "metadata" : "catalogue");
+		"the other, or all of the disks from one backup; 'snapmgr pool check %s --repair' lists other ways "
+		"out",
+		pool->row.name, kernel, known, kernel < known ? "metadata" : "catalogue",
+		pool->row.name);
 }
 
 static int advance(struct sm_pool *pool, const struct sm_space *space, struct snapmgr_err *err)
