@@ -336,7 +336,7 @@ int snapmgr_delete(struct snapmgr *sm, const char *spec, const struct snapmgr_de
 		r = run(&d);
 	if (d.f.pool.cat)
 		sm_pool_settle(&d.f.pool);
-	if (r == 0 && !o.dry_run && !d.f.has_snapshot)
+	if (r == 0 && !o.dry_run && !only_snapshots(&d))
 		sm_backup(&d.f.pool);
 	release(&d);
 	return r;

@@ -179,6 +179,8 @@ static int commit(struct sm_pool *pool, int r, struct snapmgr_err *err)
 	if (r == 0)
 		r = scat_commit(pool->cat, true, err);
 	sm_pool_unlock(pool); /* without what was not committed */
+	if (r == 0)
+		sm_backup(pool);
 	return r;
 }
 

@@ -159,7 +159,7 @@ int snapmgr_rename(struct snapmgr *sm, const char *text, const char *to, struct 
 	if (r == 0)
 		r = rename_object(&f, to, err);
 	sm_pool_settle(&f.pool);
-	if (r == 0 && !f.has_snapshot)
+	if (r == 0 && !f.has_snapshot && !f.has_set)
 		sm_backup(&f.pool);
 	return r;
 }

@@ -290,6 +290,27 @@ an_undo_is_of_all_or_refused_body()
 	ok snapmgr pool check p0
 }
 
+atf_test_case groups_are_in_a_dump
+groups_are_in_a_dump_head() { :; }
+groups_are_in_a_dump_body()
+{
+	start
+	put one a b
+	ok snapmgr snapshot p0/g@s1
+	put two a b
+	ok snapmgr revert p0/g@s1
+	ok snapmgr pool dump p0 p0.json
+	ok snapmgr pool deactivate p0
+	ok snapmgr pool restore p0 p0.json
+	ok snapmgr pool activate p0
+	snapmgr show p0/g@s1 --json | expect '2 2' '"\(.members | length) \(.members_taken)"'
+	ok snapmgr undo p0/g
+	holds two a b
+	ok snapmgr revert p0/g@s1
+	holds one a b
+	ok snapmgr pool check p0
+}
+
 atf_init_test_cases()
 {
 	atf_add_test_case volumes_and_groups_share_one_name_space
@@ -299,4 +320,5 @@ atf_init_test_cases()
 	atf_add_test_case a_volume_in_use_refuses_the_whole
 	atf_add_test_case a_set_that_is_not_whole_is_refused
 	atf_add_test_case an_undo_is_of_all_or_refused
+	atf_add_test_case groups_are_in_a_dump
 }
