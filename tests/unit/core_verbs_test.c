@@ -176,8 +176,81 @@ ATF_TC_BODY(a_deletion_that_is_not_committed_maps_again, tc)
 	check_clean();
 }
 
+/* Where in the log this begins, behind what was asked for before it; the test fails where it does not. */
+static size_t after(size_t at, const char *what)
+{
+	const char *log = fake_kernel_log(), *found = strstr(log + at, what);
+
+	ATF_REQUIRE_MSG(found, "no '%s' behind byte %zu of:\n%s", what, at, log);
+	return found ? (size_t)(found - log) + 1 : 0;
+}
+
+static void make_group(void)
+{
+	const char *const both[] = { "a", "p0/b" };
+
+	rig_up();
+	rig_create("p0/a");
+	rig_create("p0/b");
+	MUST(snapmgr_group_create(rig_sm, "p0/g", both, 2, NULL, NULL, NULL, &rig_err));
+	fake_kernel_write("snapmgr-p0-a", 1);
+	fake_kernel_write("snapmgr-p0-b", 2);
+	fake_kernel_log_clear();
+	rig_take("p0/g@s");
+}
+
+ATF_TC_WITHOUT_HEAD(a_group_is_suspended_whole_before_anything_is_taken_or_committed);
+ATF_TC_BODY(a_group_is_suspended_whole_before_anything_is_taken_or_committed, tc)
+{
+	size_t both, at;
+
+	make_group();
+	both = after(after(0, "suspend snapmgr-p0-a"), "suspend snapmgr-p0-b");
+	at = after(after(both, " create_snap "), " create_snap ");
+	(void)after(at, "resume snapmgr-p0-a");
+	(void)after(at, "resume snapmgr-p0-b");
+	ATF_CHECK_EQ(2, fake_kernel_count("message * create_snap *"));
+	fake_kernel_write("snapmgr-p0-a", 3);
+	fake_kernel_write("snapmgr-p0-b", 4);
+	fake_kernel_log_clear();
+	MUST(snapmgr_revert(rig_sm, "p0/g@s", NULL, NULL, &rig_err));
+	at = after(after(0, "load snapmgr-p0-a"), "load snapmgr-p0-b");
+	both = after(after(at, "suspend snapmgr-p0-a"), "suspend snapmgr-p0-b");
+	at = after(both, "committed");
+	(void)after(at, "resume snapmgr-p0-a");
+	(void)after(at, "resume snapmgr-p0-b");
+	ATF_CHECK_EQ(1, fake_kernel_count("committed"));
+	ATF_CHECK(fake_kernel_read("snapmgr-p0-a") == 1 && fake_kernel_read("snapmgr-p0-b") == 2);
+	MUST(snapmgr_undo(rig_sm, "p0/g", NULL, NULL, &rig_err));
+	ATF_CHECK(fake_kernel_read("snapmgr-p0-a") == 3 && fake_kernel_read("snapmgr-p0-b") == 4);
+	check_clean();
+}
+
+ATF_TC_WITHOUT_HEAD(a_group_revert_forgets_all_copies_when_one_cannot_be_made_or_the_commit_fails);
+ATF_TC_BODY(a_group_revert_forgets_all_copies_when_one_cannot_be_made_or_the_commit_fails, tc)
+{
+	make_group();
+	fake_kernel_write("snapmgr-p0-a", 3);
+	fake_kernel_fail("message * create_snap *", 2, ENOSPC);
+	ATF_CHECK(snapmgr_revert(rig_sm, "p0/g@s", NULL, NULL, &rig_err) < 0);
+	ATF_CHECK_EQ_MSG(5, fake_kernel_thins(POOL_DEV), "%s", fake_kernel_log());
+	rig_io.fail_syncs = 1;
+	ATF_CHECK_EQ(-EIO, snapmgr_revert(rig_sm, "p0/g@s", NULL, NULL, &rig_err));
+	rig_io.fail_syncs = 0;
+	ATF_CHECK_EQ_MSG(5, fake_kernel_thins(POOL_DEV), "%s", fake_kernel_log());
+	ATF_CHECK(fake_kernel_read("snapmgr-p0-a") == 3 && fake_kernel_read("snapmgr-p0-b") == 2);
+	ATF_CHECK(!fake_kernel_is_suspended("snapmgr-p0-a"));
+	ATF_CHECK(!fake_kernel_is_suspended("snapmgr-p0-b"));
+	MUST(snapmgr_revert(rig_sm, "p0/g@s", NULL, NULL, &rig_err));
+	ATF_CHECK_EQ(1, fake_kernel_read("snapmgr-p0-a"));
+	check_clean();
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_group_is_suspended_whole_before_anything_is_taken_or_committed);
+	ATF_TP_ADD_TC(
+		tp, a_group_revert_forgets_all_copies_when_one_cannot_be_made_or_the_commit_fails);
 	ATF_TP_ADD_TC(tp, an_id_that_a_dead_process_made_is_deleted_and_made_again);
 	ATF_TP_ADD_TC(tp, an_id_that_a_row_names_is_never_deleted_for_another);
 	ATF_TP_ADD_TC(tp, a_revert_forgets_the_copy_when_the_commit_fails);
