@@ -338,6 +338,22 @@ int sdm_remove(const struct sdm_device *dev, struct sdm_cookie *cookie, struct s
 	return r;
 }
 
+int sdm_node_mend(const char *name, struct snapmgr_err *err)
+{
+	AUTO(dm_task_destroy) struct dm_task *t = NULL;
+	int r = sdm_udev_running() ? 0 : sdm_task_make(DM_DEVICE_MKNODES, name, &t, err);
+
+	if (r < 0 || !t)
+		return r;
+	r = SM_STEP("dm.nodes", sdm_task_run(t));
+	if (r < 0)
+		return sdm_task_refused(err, r, "make the node of", name);
+	sdm_task_lock();
+	SM_DO("dm.nodes", dm_task_update_nodes());
+	sdm_task_unlock();
+	return 0;
+}
+
 int sdm_rename(const struct sdm_device *dev, const char *to, struct sdm_cookie *cookie,
 	       struct snapmgr_err *err)
 {

@@ -108,6 +108,8 @@ int sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie, struct s
 int sdm_resume_unchanged(const char *name, struct snapmgr_err *err);
 /* sdm_remove() - absent is success; retried for a second while udev has it open; then -EBUSY. */
 int sdm_remove(const struct sdm_device *dev, struct sdm_cookie *cookie, struct snapmgr_err *err);
+/* sdm_node_mend() - /dev/mapper/NAME, should whoever made the device have died before; udevd needs no such help. */
+int sdm_node_mend(const char *name, struct snapmgr_err *err);
 /* sdm_rename() - -EEXIST (code exists) where the name is taken; @dev->name is the old one. */
 int sdm_rename(const struct sdm_device *dev, const char *to, struct sdm_cookie *cookie,
 	       struct snapmgr_err *err);

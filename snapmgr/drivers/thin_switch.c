@@ -167,6 +167,10 @@ int thin_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret
 		r = sdm_switch_heal(&v->dm, forward, err);
 	if (r >= 0)
 		r = sdm_thin_live_id(v->dm.name, &live, &sectors, err);
+	if (r == 0) /* its maker may have died before it made these two */
+		r = sdm_node_mend(v->dm.name, err);
+	if (r == 0)
+		r = sdm_link_settle(&v->dm, false, err);
 	if (r < 0)
 		return r;
 	*ret_id = live;

@@ -276,6 +276,13 @@ int sdm_remove(const struct sdm_device *dev, struct sdm_cookie *cookie, struct s
 	return 0;
 }
 
+int sdm_node_mend(const char *name, struct snapmgr_err *err)
+{
+	(void)name;
+	(void)err;
+	return 0;
+}
+
 int sdm_rename(const struct sdm_device *dev, const char *to, struct sdm_cookie *cookie,
 	       struct snapmgr_err *err)
 {
