@@ -133,6 +133,8 @@ int sm_members_write(struct snapmgr *sm, struct sm_members *m, struct snapmgr_er
 #define SM_BIRTH 1u
 /* sm_members_level() - what a write that was cut short left: the others say what member 0 says. */
 int sm_members_level(struct snapmgr *sm, struct sm_members *m, struct snapmgr_err *err);
+/* sm_members_unborn() - make all but member 0 such that they are no pool's once that is erased. */
+int sm_members_unborn(struct snapmgr *sm, struct sm_members *m, struct snapmgr_err *err);
 int sm_members_layout(const struct sm_members *m, struct sm_layout *ret, struct snapmgr_err *err);
 
 /* ---- layout.c: which part of which device becomes what ---- */

@@ -90,6 +90,17 @@ int sm_members_write(struct snapmgr *sm, struct sm_members *m, struct snapmgr_er
 	return sm_members_level(sm, m, err); /* who was born with the write of member 0 */
 }
 
+/* As before their pool was born: without member 0, which is to be erased next, they count for nothing. */
+int sm_members_unborn(struct snapmgr *sm, struct sm_members *m, struct snapmgr_err *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 1; i < m->sb.n_members && r == 0; i++)
+		if (m->paths[i][0])
+			r = write_one(sm, m, i, SM_BIRTH, err);
+	return r;
+}
+
 static int add_extent(struct sm_extents *to, const struct ssb_region *region, dev_t devno)
 {
 	struct sm_extent *v = realloc(to->v, (to->n + 1) * sizeof(*v));

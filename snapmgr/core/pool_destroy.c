@@ -114,10 +114,10 @@ static int refuse_held_active(struct sm_pool *pool, const char *uuid, struct sna
 
 /* ---- the deed ---- */
 
-/* Member 0 first: without it the rest is no pool any more. */
-static int erase(const struct sm_members *m, struct snapmgr_err *err)
+/* Until member 0 is erased it is a pool that can be activated, and from then on it is none. */
+static int erase(struct snapmgr *sm, struct sm_members *m, struct snapmgr_err *err)
 {
-	int r = 0;
+	int r = m->paths[0][0] ? sm_members_unborn(sm, m, err) : 0;
 
 	for (uint32_t i = 0; i < m->sb.n_members && r == 0; i++) {
 		if (m->paths[i][0])
@@ -137,8 +137,15 @@ static int destroy_active(struct snapmgr *sm, const char *uuid,
 {
 	AUTO(sm_members_release) struct sm_members m = { 0 };
 	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	bool active = true;
 	int r = sm_pool_open_to_stop(sm, uuid, &pool, err);
 
+	if (r == 0 && !pool.cat)
+		r = sm_pool_is_active(&pool.b.uuid, &active, err);
+	if (r == 0 && !active) { /* who took it down was killed half way */
+		r = sm_pool_stop(&pool, err);
+		return r < 0 ? r : sm_fail(err, SNAPMGR_BAD_STATE, ENODEV, "it is not active");
+	}
 	if (r == 0)
 		r = sm_members_running(&pool, &m, err);
 	if (r == 0)
@@ -149,7 +156,7 @@ static int destroy_active(struct snapmgr *sm, const char *uuid,
 		return r;
 	sm_backup(&pool);
 	r = sm_pool_stop(&pool, err); /* the lock is kept until the superblocks are gone */
-	return r == 0 ? erase(&m, err) : r;
+	return r == 0 ? erase(sm, &m, err) : r;
 }
 
 static int refuse_foreign(const struct ssb *sb, const char *uuid, struct snapmgr_err *err)
@@ -186,7 +193,7 @@ static int destroy_inactive(struct snapmgr *sm, const char *uuid,
 		r = refuse_foreign(&m.sb, uuid, err);
 	if (r == 0 && !o->force)
 		r = refuse_held_inactive(&pool, &m, err);
-	return r < 0 || o->dry_run ? r : erase(&m, err);
+	return r < 0 || o->dry_run ? r : erase(sm, &m, err);
 }
 
 int snapmgr_pool_destroy(struct snapmgr *sm, const char *name,
