@@ -154,11 +154,12 @@ ifeq ($(FAILPOINTS),)
 $(FAILPOINTS_A): FORCE
 	@$(MAKE) --no-print-directory B=$(B)/failpoints FAILPOINTS=1 $@ $(B)/failpoints/bin/snapmgr
 endif
-STEPS_TESTS = $(filter $(B)/tests/guest/steps/%,$(GUEST_C_TESTS))
-$(STEPS_TESTS:=.o): private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
+STEPS_TESTS = $(filter $(B)/tests/guest/steps/%,$(GUEST_C_TESTS)) $(B)/tests/torture/guest/steps
+$(B)/tests/guest/steps/%.o: private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
+$(B)/tests/torture/guest/steps: private LIBS += -latf-c
 $(STEPS_TESTS): private LIB_A = $(FAILPOINTS_A)
-$(STEPS_TESTS): $(FAILPOINTS_A) $(B)/tests/guest/pool_lab.o $(B)/tests/guest/steps/picture.o \
-	$(B)/tests/guest/steps/verbs.o
+$(STEPS_TESTS): $(FAILPOINTS_A) $(addprefix $(B)/tests/guest/,pool_lab.o \
+	steps/engine.o steps/picture.o steps/verbs.o)
 
 $(BENCHES) $(TORTURES) $(WORKERS): %: %.o $(LIB_A)
 	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)

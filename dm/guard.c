@@ -84,7 +84,7 @@ static pid_t fork_guard(struct sdm_guard *g, int sock, int control, int owner)
 
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	SM_DO("guard.fork", pid = syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL));
+	pid = syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
 	if (pid == 0)
 		sdm_guard_watch(&c);
 	if (pid < 0)
@@ -129,7 +129,7 @@ static int start(struct sdm_guard **ret, struct snapmgr_err *err)
 
 	if (!g)
 		return sm_nomem(err);
-	r = start_process(g);
+	r = SM_STEP("guard.fork", start_process(g));
 	if (r == 0)
 		r = await_ready(g);
 	if (r < 0) {

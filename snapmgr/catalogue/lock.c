@@ -113,7 +113,7 @@ static int wait_in_queue(struct slock *lock, uint32_t wait_ms)
 		uint64_t longest = behind ? PAUSE_MAX_US : PAUSE_HEAD_US;
 
 		if (!atomic_load(&lock->shared->waiters)) /* somebody took us for dead */
-			atomic_store(&lock->shared->waiters, 1);
+			SM_DO("lock.waiters", atomic_store(&lock->shared->waiters, 1));
 		if (!behind)
 			r = lock_byte(fd, F_WRLCK, MAIN_BYTE);
 		if (r != -EAGAIN)
@@ -206,10 +206,11 @@ void slock_tell(struct slock *lock, const struct slock_holder *doing)
 		return;
 	sm_uuid_text(&doing->uuid, uuid);
 	sm_uuid_text(&doing->boot_id, boot);
-	(void)snprintf(lock->shared->holder, HOLDER_BYTES,
-		       "%d %s\n%s %s\n%s %" PRId64 "\n%s %" PRIu64 " %" PRIu32 "\n", (int)pid,
-		       name_of_us(pid), doing->verb, doing->object, uuid, doing->started_at_us,
-		       boot, doing->start_ticks, doing->head);
+	SM_DO("lock.tell",
+	      (void)snprintf(lock->shared->holder, HOLDER_BYTES,
+			     "%d %s\n%s %s\n%s %" PRId64 "\n%s %" PRIu64 " %" PRIu32 "\n", (int)pid,
+			     name_of_us(pid), doing->verb, doing->object, uuid,
+			     doing->started_at_us, boot, doing->start_ticks, doing->head));
 }
 
 static void say_age(const struct slock_holder *h, char *ret, size_t size)

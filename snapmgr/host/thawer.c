@@ -79,7 +79,7 @@ static int start_process(struct shost_thawer *t)
 		return -errno;
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	SM_DO("thawer.fork", pid = syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL));
+	pid = syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
 	if (pid == 0)
 		watch(t->shared, socks[1]);
 	if (pid < 0)
@@ -121,7 +121,7 @@ int shost_thawer_start(const int *fds, size_t n, struct shost_thawer **ret, stru
 
 	if (!t)
 		return sm_nomem(err);
-	r = start_process(t);
+	r = SM_STEP("thawer.fork", start_process(t));
 	if (r < 0) {
 		shost_thawer_end(t);
 		return sm_fail(err, SNAPMGR_KERNEL, r,

@@ -21,6 +21,7 @@
 #define WIPED	  (2 * SM_MIB)
 #define MAX_TRIES 5
 
+const char *lab_recover_program;
 struct snapmgr *lab;
 char lab_message[SNAPMGR_MESSAGE_MAX];
 char lab_warnings[4096];
@@ -215,6 +216,7 @@ void lab_reopen(void)
 
 	opts.wait_ms = 30000;
 	opts.warn = warn;
+	opts.recover_program = lab_recover_program;
 	LAB_DO(snapmgr_open(&opts, &lab, &err));
 }
 

@@ -17,6 +17,8 @@
 
 #define LAB "/tmp/lab" /* files and mount points of tests lie here */
 
+/* What a guard runs after its owner's death, or NULL; for handles opened from then on. */
+extern const char *lab_recover_program;
 extern struct snapmgr *lab;		      /* made by lab_up() */
 extern char lab_message[SNAPMGR_MESSAGE_MAX]; /* of the last LAB_REFUSED */
 extern char lab_warnings[4096];		      /* all that the handle warned of, a line each */
