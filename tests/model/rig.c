@@ -89,16 +89,31 @@ int rig_forget(struct model_why *why)
 	return left ? model_fail(why, "devices cannot be removed") : 0;
 }
 
-static int zero(const char *device, struct model_why *why)
+static int zero(const char *device, uint64_t bytes, struct model_why *why)
 {
 	AUTO(sm_close_fd) int fd = open(device, O_WRONLY | O_DIRECT | O_CLOEXEC);
 	void *zeroes = mmap(NULL, SM_MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	for (uint64_t at = 0; at < RIG_BYTES; at += SM_MIB)
+	for (uint64_t at = 0; at < bytes; at += SM_MIB)
 		if (fd < 0 || pwrite(fd, zeroes, SM_MIB, (off_t)at) != (ssize_t)SM_MIB)
 			return model_fail(why, "cannot write to '%s': %s", device, strerror(errno));
 	(void)munmap(zeroes, SM_MIB);
 	return 0;
+}
+
+int rig_wipe(struct model_why *why)
+{
+	const char *disks = getenv("SANDBOX_DISKS");
+	int r = rig_forget(why), len;
+	char disk[64];
+
+	for (; r == 0 && disks && sscanf(disks, "%63s%n", disk, &len) == 1; disks += len)
+		r = zero(disk, SM_MIB, why);
+	if (r == 0 && access(BASE, F_OK) == 0)
+		r = zero(BASE, SM_MIB, why);
+	if (r == 0 && access(COW, F_OK) == 0)
+		r = zero(COW, SM_MIB, why);
+	return r;
 }
 
 static int load_brd(struct model_why *why)
@@ -204,11 +219,11 @@ int rig_record(struct rig *rig, struct model_why *why)
 	(void)snprintf(params, sizeof(params), BASE " %s", rig->log_device);
 	r = load_brd(why);
 	if (r == 0)
-		r = rig_forget(why);
+		r = rig_wipe(why);
 	if (r == 0)
-		r = zero(BASE, why);
+		r = zero(BASE, RIG_BYTES, why);
 	if (r == 0) /* it may begin with what looks like a superblock */
-		r = zero(COW, why);
+		r = zero(COW, RIG_BYTES, why);
 	if (r == 0)
 		r = make("rig-log", RIG_BYTES / SM_SECTOR, "log-writes", params, why);
 	if (r == 0)
@@ -433,7 +448,7 @@ int rig_replay(struct rig *rig, bool count_only, struct model_why *why)
 {
 	struct wlog log = { .fd = -1 };
 	struct wplay play = { .base_fd = -1 };
-	int r = zero(BASE, why);
+	int r = zero(BASE, RIG_BYTES, why);
 
 	rig->tried = rig->at_flushes = rig->torn = rig->lost = 0;
 	if (r == 0)

@@ -37,5 +37,7 @@ int rig_record(struct rig *rig, struct model_why *why);
 int rig_replay(struct rig *rig, bool count_only, struct model_why *why);
 /* rig_forget() - unmount and unmap everything, and empty /run/snapmgr: as a reboot does. */
 int rig_forget(struct model_why *why);
+/* rig_wipe() - rig_forget(), and no disk of the guest is a pool's any more. */
+int rig_wipe(struct model_why *why);
 
 #endif

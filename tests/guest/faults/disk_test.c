@@ -216,10 +216,8 @@ static void up(void)
 	const char *const members[] = { "/dev/mapper/bad-0" };
 	struct model_why why;
 
-	must(rig_forget(&why), &why, "clean");
+	must(rig_wipe(&why), &why, "clean");
 	map_disks();
-	DO(ssb_format("/dev/mapper/bad-0", BYTES, &err));
-	DO(ssb_format("/dev/mapper/bad-1", BYTES, &err));
 	sm = NULL;
 	new_handle();
 	opts.meta_device = "/dev/mapper/bad-1";
@@ -458,10 +456,9 @@ ATF_TC_BODY(a_pool_is_not_made_of_a_disk_that_fails, tc)
 	struct snapmgr_err e = { .message = "" };
 	struct model_why why;
 
-	must(rig_forget(&why), &why, "clean");
+	must(rig_wipe(&why), &why, "clean");
 	map_disks();
 	new_handle();
-	DO(ssb_format("/dev/mapper/bad-0", BYTES, &err));
 	DO(make_pool(&err));
 	find_places();
 	for (enum place place = SUPERBLOCK; place <= DATA; place++)
@@ -490,11 +487,9 @@ ATF_TC_BODY(a_pool_is_not_extended_by_a_disk_that_fails, tc)
 	struct snapmgr_err e = { .message = "" };
 	struct model_why why;
 
-	must(rig_forget(&why), &why, "clean");
+	must(rig_wipe(&why), &why, "clean");
 	map_disks();
 	new_handle();
-	DO(ssb_format("/dev/mapper/bad-0", BYTES, &err));
-	DO(ssb_format("/dev/mapper/bad-1", BYTES, &err));
 	DO(make_pool(&err));
 	model_init(&now, false);
 	must(model_make(sm, &now, &why), &why, "make");
