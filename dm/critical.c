@@ -116,9 +116,7 @@ static void block_signals(struct sdm_critical *c)
 void sdm_critical_enter(struct sdm_critical *c)
 {
 	*c = (struct sdm_critical){ .entered = true };
-	use_handler();
 	block_signals(c);
-	c->flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
 }
 
 /* Repeated, because the first may come just before the call that it is to interrupt. */
@@ -130,9 +128,11 @@ int sdm_critical_alarm(struct sdm_critical *c, uint32_t ms, struct snapmgr_err *
 		.it_interval = { 0, REPEAT_MS * 1000000L },
 	};
 
+	c->flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
 	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
 	if (timer_create(CLOCK_MONOTONIC, &event, &c->timer) < 0)
 		return sm_fail(err, SNAPMGR_KERNEL, errno, "cannot make a timer");
+	use_handler();
 	c->timed = true;
 	(void)timer_settime(c->timer, 0, &when, NULL);
 	return 0;
@@ -141,8 +141,10 @@ int sdm_critical_alarm(struct sdm_critical *c, uint32_t ms, struct snapmgr_err *
 /* A signal that is still on its way arrives, at the latest, when timer_delete() returns. */
 void sdm_critical_alarm_off(struct sdm_critical *c)
 {
-	if (c->timed)
-		(void)timer_delete(c->timer);
+	if (!c->timed)
+		return;
+	(void)timer_delete(c->timer);
+	unuse_handler();
 	c->timed = false;
 }
 
@@ -153,7 +155,6 @@ void sdm_critical_leave(struct sdm_critical *c)
 	sdm_critical_alarm_off(c);
 	if (c->flusher)
 		(void)prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
-	unuse_handler();
 	(void)pthread_sigmask(SIG_SETMASK, &c->before, NULL);
 	*c = (struct sdm_critical){ 0 };
 }

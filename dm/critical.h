@@ -25,14 +25,15 @@ struct sdm_critical {
 	timer_t timer;
 	sigset_t before;
 };
-/**
- * sdm_critical_enter() - block all signals, and keep memory reclaim from writing to devices
- *
- * A timer needs a signal with a handler that does nothing: it is in place while a thread is in here,
- * what was there before is restored after.
- */
+/* sdm_critical_enter() - block all signals */
 void sdm_critical_enter(struct sdm_critical *c);
-/* sdm_critical_alarm() - interrupt this thread's system calls after @ms, and again and again. */
+/**
+ * sdm_critical_alarm() - interrupt this thread's system calls after @ms, and again and again; and until it
+ * leaves keep memory reclaim from writing to devices
+ *
+ * A timer needs a signal with a handler that does nothing: it is in place while the alarm is set, what
+ * was there before is restored after.
+ */
 int sdm_critical_alarm(struct sdm_critical *c, uint32_t ms, struct snapmgr_err *err);
 void sdm_critical_alarm_off(struct sdm_critical *c);
 void sdm_critical_leave(struct sdm_critical *c);

@@ -27,6 +27,7 @@ struct sdm_guard {
 	struct sdm_guard *next; /* in the list of idle ones */
 	struct guard_shared *shared;
 	pid_t owner, pid;
+	uint64_t kept; /* the serial of a lock that still lies in the socket; 0: nothing does */
 	int sock, theirs;
 };
 
@@ -192,12 +193,28 @@ static int send_fds(int sock, const int *fds, size_t n)
 	return 0;
 }
 
+static void take_back(struct sdm_guard *g)
+{
+	int fds[GUARD_FDS_MAX];
+
+	g->kept = 0;
+	SM_DO("guard.take", sdm_guard_close_fds(fds, sdm_guard_take_fds(g->theirs, fds)));
+}
+
+/* A lock that is used again and again stays with the guard: who gives it up unlocks it for all copies. */
 static int arm(struct sdm_guard *g, const struct sdm_guard_plan *plan)
 {
+	const uint64_t lock = plan->opts->n_thaw ? 0 : plan->opts->lock_serial;
 	int fds[GUARD_FDS_MAX];
 	size_t n = plan->opts->n_thaw;
 	int r;
 
+	if (g->kept && g->kept == lock) {
+		SM_DO("guard.arm", atomic_store(&g->shared->state, GUARD_ARMED));
+		return 0;
+	}
+	if (g->kept)
+		take_back(g);
 	if (n)
 		memcpy(fds, plan->opts->thaw_fds, n * sizeof(*fds));
 	if (plan->opts->lock_fd >= 0)
@@ -205,6 +222,8 @@ static int arm(struct sdm_guard *g, const struct sdm_guard_plan *plan)
 	r = n ? send_fds(g->sock, fds, n) : 0;
 	if (r == 0)
 		SM_DO("guard.arm", atomic_store(&g->shared->state, GUARD_ARMED));
+	if (r == 0)
+		g->kept = lock;
 	return r;
 }
 
@@ -223,8 +242,6 @@ static struct sdm_guard *take_idle(void)
 /* Of this process, not of one that forked us, and not killed. */
 static bool of_use(struct sdm_guard *g)
 {
-	if (g->owner != getpid())
-		return false;
 	if (waitpid(g->pid, NULL, WNOHANG | __WALL) == 0)
 		return true;
 	g->pid = 0;
@@ -274,12 +291,11 @@ void sdm_guard_committed(struct sdm_guard *g)
 
 void sdm_guard_dismiss(struct sdm_guard *g)
 {
-	int fds[GUARD_FDS_MAX];
-
 	if (!g)
 		return;
 	SM_DO("guard.idle", atomic_store(&g->shared->state, GUARD_IDLE));
-	SM_DO("guard.take", sdm_guard_close_fds(fds, sdm_guard_take_fds(g->theirs, fds)));
+	if (!g->kept)
+		take_back(g);
 	(void)pthread_mutex_lock(&guards.lock);
 	g->next = guards.idle;
 	guards.idle = g;

@@ -4,8 +4,8 @@
  *
  * A fork takes longer than a switch, so a guard serves many switches of its process, one after the
  * other, and idles between them. It is no child that anybody's wait() or SIGCHLD handler would see,
- * it holds nothing but its socket, device-mapper's control device and, while it is armed, the
- * descriptors it was given, and it ends with its owner.
+ * it holds nothing but its socket, device-mapper's control device, while it is armed the
+ * descriptors it was given, and the lock that was used last; and it ends with its owner.
  */
 #ifndef SDM_GUARD_H
 #define SDM_GUARD_H
@@ -30,7 +30,8 @@ int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret,
 		  struct snapmgr_err *err);
 /* sdm_guard_committed() - from here on it resumes into the inactive tables. Cannot fail or block. */
 void sdm_guard_committed(struct sdm_guard *guard);
-/* sdm_guard_dismiss() - all is running again; its copies of the descriptors are closed on return. */
+/* sdm_guard_dismiss() - all is running again; its copies of the descriptors, but the lock's, are
+ * closed on return. */
 void sdm_guard_dismiss(struct sdm_guard *guard);
 /* sdm_guard_abandon() - this owner cannot resume: do it in its stead, now. */
 void sdm_guard_abandon(struct sdm_guard *guard);

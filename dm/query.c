@@ -162,8 +162,10 @@ int sdm_table(const char *name, bool inactive, sdm_target_fn *visit, void *data,
 	return r;
 }
 
-int sdm_status(const char *name, bool flush, char *buf, size_t size, struct snapmgr_err *err)
+int sdm_status(const char *name, bool flush, struct sdm_info *ret_info, char *buf, size_t size,
+	       struct snapmgr_err *err)
 {
+	struct dm_info found;
 	AUTO(dm_task_destroy) struct dm_task *t = NULL;
 	char *type = NULL, *params = NULL;
 	uint64_t start, len;
@@ -171,6 +173,8 @@ int sdm_status(const char *name, bool flush, char *buf, size_t size, struct snap
 
 	if (r < 0)
 		return r;
+	if (ret_info && dm_task_get_info(t, &found))
+		fill_info(t, &found, ret_info);
 	(void)dm_get_next_target(t, NULL, &start, &len, &type, &params);
 	if (!type)
 		return sm_fail(err, SNAPMGR_BAD_STATE, ENODATA, "device '%s' has no live table",

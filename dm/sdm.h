@@ -118,8 +118,10 @@ typedef int sdm_target_fn(const struct sdm_target *target, void *data);
 /* sdm_table() - the live table, or with @inactive the loaded one; no I/O is waited for. */
 int sdm_table(const char *name, bool inactive, sdm_target_fn *visit, void *data,
 	      struct snapmgr_err *err);
-/* sdm_status() - status line of the first target; @flush: commit the pool's metadata first. */
-int sdm_status(const char *name, bool flush, char *buf, size_t size, struct snapmgr_err *err);
+/* sdm_status() - status line of the first target; @flush: commit the pool's metadata first; and what
+ * sdm_info() says, where @ret_info is not NULL. Return: 0; -ENOENT where there is no such device. */
+int sdm_status(const char *name, bool flush, struct sdm_info *ret_info, char *buf, size_t size,
+	       struct snapmgr_err *err);
 /* sdm_deps() - major:minor of every device below it. */
 int sdm_deps(const char *name, int (*visit)(uint32_t major, uint32_t minor, void *data), void *data,
 	     struct snapmgr_err *err);
@@ -179,7 +181,8 @@ void sdm_thin_target(const char *pool_dev, uint32_t id, uint64_t sectors, struct
 int sdm_pool_status(const char *pool_dev, bool flush, struct sdm_pool_status *ret,
 		    struct snapmgr_err *err);
 /* sdm_thin_status() - mapped sectors of an active thin. */
-int sdm_thin_status(const char *name, uint64_t *ret_mapped_sectors, struct snapmgr_err *err);
+int sdm_thin_status(const char *name, struct sdm_info *ret_info, uint64_t *ret_mapped_sectors,
+		    struct snapmgr_err *err);
 /* sdm_thin_live_id() - the thin id in the live table; -ENOENT where it has none. */
 int sdm_thin_live_id(const char *name, uint32_t *ret_id, uint64_t *ret_sectors,
 		     struct snapmgr_err *err);
@@ -203,6 +206,10 @@ struct sdm_switch_device {
 	bool online; /* somebody else has it open: purge the page cache while suspended, retry */
 	bool flush;  /* no page of the old contents may stay in its cache: see to that through... */
 	int flush_fd; /* ...the device, open O_EXCL */
+	dev_t flush_dev; /* its number; 0: look */
+	/* Nobody has it open but the claim, so no I/O is on its way and its suspend cannot wait. Who opens
+	 * it in that moment, and hangs, makes this hang too: until the pool fails what it has queued. */
+	bool idle;
 };
 struct sdm_switch_opts {
 	bool uevent;	     /* resume with a cookie; needed where the contents or size change */
@@ -210,6 +217,7 @@ struct sdm_switch_opts {
 	const int *thaw_fds; /* filesystems to thaw (FITHAW) by whoever resumes; borrowed */
 	size_t n_thaw;
 	int lock_fd;		     /* the guard keeps this open until it has resumed; -1: none */
+	uint64_t lock_serial;	     /* of that descriptor, so that it is handed over once; 0: each time */
 	const char *recover_program; /* run by the guard after it resumed: PROGRAM recover @pool */
 	const char *pool;
 };

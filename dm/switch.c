@@ -61,12 +61,11 @@ static int load_all(struct sdm_switch *sw, struct snapmgr_err *err)
 	return r;
 }
 
-static int open_stat(const struct stat *st)
+static int open_stat(dev_t dev)
 {
 	char path[64];
 
-	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(st->st_rdev),
-		       minor(st->st_rdev));
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(dev), minor(dev));
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
@@ -86,16 +85,20 @@ static int empty_cache(struct member *m, struct snapmgr_err *err)
 {
 	struct stat st;
 
-	if (fstat(m->d.flush_fd, &st) < 0 || !S_ISBLK(st.st_mode)) {
+	if (!m->d.flush_dev && fstat(m->d.flush_fd, &st) == 0 && S_ISBLK(st.st_mode))
+		m->d.flush_dev = st.st_rdev;
+	if (!m->d.flush_dev) {
 		m->d.flush = false; /* has no page cache */
 		return 0;
 	}
 	if (!m->d.online)
-		m->stat_fd = open_stat(&st);
+		m->stat_fd = open_stat(m->d.flush_dev);
 	if (m->stat_fd < 0 || !read_stat(m->stat_fd, m->stat_before, sizeof(m->stat_before)))
 		return sdm_purge_start(m->d.flush_fd, &m->purge, err);
-	(void)SM_STEP("cache.empty", ioctl(m->d.flush_fd, BLKFLSBUF, 0));
-	return 0;
+	if (SM_STEP("cache.empty", ioctl(m->d.flush_fd, BLKFLSBUF, 0)) == 0)
+		return 0;
+	return sm_fail(err, SNAPMGR_IO, errno, "cannot write back the cache of '%s'",
+		       m->d.dev->name);
 }
 
 static int empty_caches(struct sdm_switch *sw, struct snapmgr_err *err)
@@ -246,11 +249,21 @@ static int suspend_failed(int r, const char *name, struct snapmgr_err *err)
 	return r;
 }
 
+/* Can I/O be on its way to any of them? Then the suspend may have to wait, and not for ever. */
+static bool busy(const struct sdm_switch *sw)
+{
+	size_t i = 0;
+
+	while (i < sw->n && sw->members[i].d.idle)
+		i++;
+	return i < sw->n;
+}
+
 static int suspend_all(struct sdm_switch *sw, struct snapmgr_err *err)
 {
 	uint32_t ms = sw->opts.timeout_ms ? sw->opts.timeout_ms : SUSPEND_MS;
 	struct member *m = sw->members;
-	int r = sdm_critical_alarm(&sw->critical, ms, err);
+	int r = busy(sw) ? sdm_critical_alarm(&sw->critical, ms, err) : 0;
 
 	if (r < 0)
 		return r;
@@ -370,8 +383,8 @@ static const char *dirty_name(const struct sdm_switch *sw)
 
 int sdm_switch_suspend(struct sdm_switch *sw, struct snapmgr_err *err)
 {
-	uint64_t end_ns = sm_monotonic_ns() + PURGE_MS * UINT64_C(1000000);
 	int r = suspend_clean(sw, err);
+	uint64_t end_ns = r == -EAGAIN ? sm_monotonic_ns() + PURGE_MS * UINT64_C(1000000) : 0;
 
 	while (r == -EAGAIN && sm_monotonic_ns() < end_ns) {
 		r = again(sw, err);

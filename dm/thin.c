@@ -99,7 +99,7 @@ int sdm_pool_status(const char *pool_dev, bool flush, struct sdm_pool_status *re
 	struct sdm_pool_status s = { 0 };
 	char line[SDM_PARAMS_MAX];
 	const char *p = line;
-	int r = sdm_status(pool_dev, flush, line, sizeof(line), err);
+	int r = sdm_status(pool_dev, flush, NULL, line, sizeof(line), err);
 
 	if (r < 0)
 		return r;
@@ -110,12 +110,13 @@ int sdm_pool_status(const char *pool_dev, bool flush, struct sdm_pool_status *re
 	return 0;
 }
 
-int sdm_thin_status(const char *name, uint64_t *ret_mapped_sectors, struct snapmgr_err *err)
+int sdm_thin_status(const char *name, struct sdm_info *ret_info, uint64_t *ret_mapped_sectors,
+		    struct snapmgr_err *err)
 {
 	char line[SDM_PARAMS_MAX];
 	const char *p = line;
 	uint64_t mapped;
-	int r = sdm_status(name, false, line, sizeof(line), err);
+	int r = sdm_status(name, false, ret_info, line, sizeof(line), err);
 
 	if (r < 0)
 		return r;

@@ -1,15 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* UUIDs (RFC 4122), binary and as text. */
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base.h"
 
+/* Random bytes of this thread, fetched for several UUIDs at once. */
+static _Thread_local struct {
+	uint8_t bytes[256];
+	size_t left;
+} drawn;
+
+/* The child would hand out its parent's. */
+static void forget(void)
+{
+	drawn.left = 0;
+}
+
+static void watch_forks(void)
+{
+	(void)pthread_atfork(NULL, NULL, forget);
+}
+
 void sm_uuid_make(struct sm_uuid *u)
 {
-	/* For 16 bytes getrandom neither fails nor is cut short once the pool is ready: getrandom(2). */
-	while (getrandom(u->b, sizeof(u->b), 0) != (ssize_t)sizeof(u->b))
-		;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, watch_forks);
+	/* Up to 256 bytes getrandom neither fails nor is cut short once the pool is ready: getrandom(2). */
+	while (drawn.left < sizeof(u->b))
+		if (getrandom(drawn.bytes, sizeof(drawn.bytes), 0) == (ssize_t)sizeof(drawn.bytes))
+			drawn.left = sizeof(drawn.bytes);
+	drawn.left -= sizeof(u->b);
+	memcpy(u->b, drawn.bytes + drawn.left, sizeof(u->b));
 	u->b[6] = (uint8_t)((u->b[6] & 0x0f) | 0x40);
 	u->b[8] = (uint8_t)((u->b[8] & 0x3f) | 0x80);
 }

@@ -246,9 +246,10 @@ static int map_file(int fd, struct slock_shared **ret)
 
 	if (r > 0)
 		return -r;
-	p = mmap(NULL, sizeof(**ret), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
+	p = sm_map_shared(fd, sizeof(**ret), 0);
+	if (!p)
 		return -errno;
+	sm_fd_private(fd); /* a child of ours that outlived us would keep the lock */
 	*ret = p;
 	return 0;
 }
@@ -285,8 +286,7 @@ static int open_lock(const char *name, struct slock *ret, struct snapmgr_err *er
 
 int slock_retake(const char *name, uint32_t wait_ms, struct slock *lock, struct snapmgr_err *err)
 {
-	int r = wait_ms > 0 && others_wait(lock) ? -EAGAIN :
-						   lock_byte(lock->fd, F_WRLCK, MAIN_BYTE);
+	int r = others_wait(lock) ? -EAGAIN : lock_byte(lock->fd, F_WRLCK, MAIN_BYTE);
 
 	if (r == -EAGAIN && wait_ms > 0)
 		r = wait_in_queue(lock, wait_ms);
@@ -302,6 +302,7 @@ int slock_retake(const char *name, uint32_t wait_ms, struct slock *lock, struct 
 static void close_lock(struct slock *lock)
 {
 	(void)munmap(lock->shared, sizeof(*lock->shared));
+	sm_fd_public(lock->fd);
 	(void)close(lock->fd);
 	*lock = SLOCK_NONE;
 }

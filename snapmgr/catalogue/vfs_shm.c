@@ -126,8 +126,10 @@ static int open_shm(struct scat_vfs *vfs)
 	if (r > 0)
 		remove_others(folder, name);
 	r = vfs->region.life ? 0 : say_alive(vfs->shm.fd);
-	if (r == 0)
+	if (r == 0) {
+		sm_fd_private(vfs->shm.fd); /* as the pool's lock: see there */
 		return SQLITE_OK;
+	}
 	(void)close(vfs->shm.fd);
 	vfs->shm.fd = -1;
 	return r == -EAGAIN ? SQLITE_BUSY : scat_vfs_failed(vfs, SQLITE_IOERR_SHMLOCK, r, path);
@@ -223,8 +225,8 @@ int scat_shm_map(struct scat_vfs *vfs, int index, int bytes, bool extend, void v
 			return scat_vfs_failed(vfs, SQLITE_IOERR_SHMSIZE, r, scat_run_dir());
 		if (r == 0)
 			return SQLITE_OK;
-		p = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, shm->fd, at);
-		if (p == MAP_FAILED)
+		p = sm_map_shared(shm->fd, (size_t)bytes, at);
+		if (!p)
 			return scat_vfs_failed(vfs, SQLITE_IOERR_SHMMAP, errno, scat_run_dir());
 		shm->regions[index] = p;
 		shm->region_bytes = (uint32_t)bytes;
@@ -329,6 +331,7 @@ void scat_shm_unmap(struct scat_vfs *vfs)
 			(void)munmap(shm->regions[i], shm->region_bytes);
 	if (shm->fd >= 0) {
 		(void)lock_bytes(shm->fd, F_UNLCK, 0, 0);
+		sm_fd_public(shm->fd);
 		(void)close(shm->fd);
 		give_back(vfs);
 	}

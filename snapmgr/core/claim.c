@@ -64,8 +64,18 @@ static void pause_ms(long ms)
 	(void)nanosleep(&t, NULL);
 }
 
+/* Who asks first sets it. */
+static bool passed(uint64_t *deadline_ns)
+{
+	const uint64_t now_ns = sm_monotonic_ns();
+
+	if (!*deadline_ns)
+		*deadline_ns = now_ns + (uint64_t)PATIENCE_MS * 1000000;
+	return now_ns > *deadline_ns;
+}
+
 /* Exclusive use, as a mount or dm would claim it. Read-only, so that closing it is no news to udev. */
-static int open_exclusive(const struct sdm_info *info, const char *spec, uint64_t deadline_ns,
+static int open_exclusive(const struct sdm_info *info, const char *spec, uint64_t *deadline_ns,
 			  struct snapmgr_err *err)
 {
 	struct shost_holder holder;
@@ -87,7 +97,7 @@ static int open_exclusive(const struct sdm_info *info, const char *spec, uint64_
 			return r;
 		if (r > 0)
 			return refuse(spec, &holder, err);
-		if (sm_monotonic_ns() > deadline_ns)
+		if (passed(deadline_ns))
 			break;
 		pause_ms(PAUSE_MS);
 	}
@@ -98,7 +108,7 @@ static int open_exclusive(const struct sdm_info *info, const char *spec, uint64_
 }
 
 /* Others that have it open beside us: with @online that is their right. */
-static int wait_for_openers(const char *spec, bool online, uint64_t deadline_ns,
+static int wait_for_openers(const char *spec, bool online, uint64_t *deadline_ns,
 			    struct sm_claim *claim, struct snapmgr_err *err)
 {
 	struct shost_holder holder;
@@ -109,7 +119,7 @@ static int wait_for_openers(const char *spec, bool online, uint64_t deadline_ns,
 		claim->others = claim->info.open_count > 1;
 		if (!claim->others || online)
 			return 0;
-		if (sm_monotonic_ns() > deadline_ns)
+		if (passed(deadline_ns))
 			break;
 		pause_ms(PAUSE_MS);
 		r = sdm_info(claim->info.name, &claim->info, err);
@@ -145,7 +155,7 @@ int sm_claim_flush(const struct sm_claim *claim, const char *spec, struct snapmg
 int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
 	     struct sm_claim *ret, struct snapmgr_err *err)
 {
-	const uint64_t deadline_ns = sm_monotonic_ns() + (uint64_t)PATIENCE_MS * 1000000;
+	uint64_t deadline_ns = 0;
 	AUTO(sm_claim_drop) struct sm_claim claim = { .fd = -1 };
 	struct shost_holder holder;
 	int r = sdm_info(v->dm.name, &claim.info, err);
@@ -158,17 +168,18 @@ int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bo
 		return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY,
 			       "'%s' is suspended: 'snapmgr recover' resumes it", spec);
 	if (claim.mapped) {
-		r = claim.fd = open_exclusive(&claim.info, spec, deadline_ns, err);
+		r = claim.fd = open_exclusive(&claim.info, spec, &deadline_ns, err);
 		sm_fd_private(claim.fd); /* a forked child would keep it claimed */
+		claim.info.open_count++; /* ours. Who comes from here on is seen under suspension */
 		if (r >= 0)
-			r = sdm_info(v->dm.name, &claim.info, err);
+			r = claim.info.open_count > 1 ? sdm_info(v->dm.name, &claim.info, err) : 0;
 		if (r == 0 &&
 		    claim.info.open_count > 1) /* a loop device is one that O_EXCL does not see */
 			r = look(&claim.info, SHOST_LOOP, &holder, err);
 		if (r > 0)
 			return refuse(spec, &holder, err);
 		if (r == 0)
-			r = wait_for_openers(spec, online, deadline_ns, &claim, err);
+			r = wait_for_openers(spec, online, &deadline_ns, &claim, err);
 		if (r < 0)
 			return r;
 	}

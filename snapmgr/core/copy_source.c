@@ -23,6 +23,7 @@ int sm_make_copy(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_er
 	const struct sm_copy_source *source = arg;
 	const struct sm_switch_opts opts = {
 		.lock_fd = pool->lock.fd,
+		.lock_serial = pool->lock.serial,
 		.recover_program = pool->sm->opts.recover_program,
 	};
 	struct sdm_info info;

@@ -24,6 +24,7 @@ struct snapmgr {
 	struct shost_owner self; /* known after the first operation; pid 0: not yet */
 	struct scat *parked;	 /* the catalogue used last, without its device; or NULL */
 	struct sm_uuid parked_uuid;
+	dev_t parked_dev; /* of its pool device, where that was needed */
 	char parked_node[160], parked_name[SNAPMGR_NAME_MAX + 1];
 	struct slock parked_lock;  /* its lock, not held */
 	snapmgr_report_fn *report; /* of a recovery that somebody asked for; else NULL */

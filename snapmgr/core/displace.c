@@ -104,7 +104,8 @@ static int prepare_one(struct sm_pool *pool, struct sm_displace *d, bool out_of_
 		r = check_size(pool, d, err);
 	if (r == 0)
 		r = check_full(pool, d, out_of_data, err);
-	return r == 0 ? sm_claim_flush(&d->claim, spec, err) : r;
+	/* Where nobody else has it open, the switch does this. */
+	return r == 0 && d->claim.others ? sm_claim_flush(&d->claim, spec, err) : r;
 }
 
 /* Where one grows and another shrinks, it is the sum that the owner must have room for. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A volume's head changed, under the running device or without one. Revert, undo and resize. */
 #include <errno.h>
+#include <sys/sysmacros.h>
 
 #include "snapmgr/core/core.h"
 
@@ -65,6 +66,7 @@ static int switch_items(struct commit *c, const struct sm_switch_item *items, si
 	struct sm_pool *pool = c->pool;
 	const struct sm_switch_opts opts = {
 		.lock_fd = pool->lock.fd,
+		.lock_serial = pool->lock.serial,
 		.recover_program = pool->sm->opts.recover_program,
 		.suspended_ns = &c->first->suspended_ns,
 	};
@@ -88,7 +90,9 @@ static int switch_tables(struct commit *c, size_t n, struct snapmgr_err *err)
 		if (!claim->mapped)
 			continue;
 		sm_volume_device(c->pool, &change->wanted, &devs[i]);
-		items[i] = (struct sm_switch_item){ &devs[i], claim->fd, claim->others };
+		items[i] = (struct sm_switch_item){ &devs[i], claim->fd, claim->others,
+							  makedev(claim->info.major,
+								  claim->info.minor) };
 		i++;
 	}
 	return switch_items(c, items, n, err);

@@ -138,7 +138,7 @@ static int fill_device(const struct sm_pool *pool, const struct sm_uuid *uuid,
 	(void)sm_copy_text(o->dm_name, sizeof(o->dm_name), info.name);
 	(void)snprintf(o->device, sizeof(o->device), SM_DEV_DIR "/%s", dev->dm.link);
 	if (o->kind == SNAPMGR_VOLUME &&
-	    pool->b.driver->used(&pool->b, dev, &o->used_bytes, NULL) < 0)
+	    pool->b.driver->used(&pool->b, dev, NULL, &o->used_bytes, NULL) < 0)
 		o->used_bytes = UINT64_MAX;
 	return 0;
 }

@@ -68,6 +68,7 @@ static void park(struct sm_pool *pool)
 	scat_park(pool->cat);
 	sm->parked = pool->cat;
 	sm->parked_uuid = pool->b.uuid;
+	sm->parked_dev = pool->b.pool_dev;
 	(void)sm_copy_text(sm->parked_node, sizeof(sm->parked_node), pool->node);
 	(void)sm_copy_text(sm->parked_name, sizeof(sm->parked_name), pool->row.name);
 	pool->cat = NULL;
@@ -267,6 +268,7 @@ static int open_again(struct snapmgr *sm, const char *pool, struct sm_pool *ret,
 	if (ret->lock.abandoned || take_parked(ret, &uuid) < 0)
 		return -ENOENT; /* with the lock: it knows who died */
 	r = begin(ret, &uuid, true, err);
+	ret->b.pool_dev = sm->parked_dev;
 	ret->parkable = r == 0;
 	return r;
 }

@@ -87,15 +87,16 @@ static int look_at_device(struct work *w, struct item *item, struct snapmgr_err 
 	int r;
 
 	sm_volume_device(&w->pool, &item->volume, &item->dev);
-	r = sdm_info(item->dev.dm.name, &info, err);
+	r = w->pool.b.driver->used(&w->pool.b, &item->dev, &info, &item->snapshot.used_bytes, NULL);
+	if (r < 0) { /* inactive, or not well */
+		item->snapshot.used_bytes = UINT64_MAX;
+		r = sdm_info(item->dev.dm.name, &info, err);
+	}
 	if (r < 0)
 		return r;
 	item->active = info.exists;
 	item->open = info.exists && info.open_count > 0;
 	item->devno = makedev(info.major, info.minor);
-	if (!item->active ||
-	    w->pool.b.driver->used(&w->pool.b, &item->dev, &item->snapshot.used_bytes, NULL) < 0)
-		item->snapshot.used_bytes = UINT64_MAX;
 	return 0;
 }
 
@@ -232,6 +233,15 @@ static int check_quota(struct work *w, struct snapmgr_err *err)
 	return sm_quota_check(&w->pool, changes, w->n, err);
 }
 
+static bool any_open(const struct work *w)
+{
+	size_t i = 0;
+
+	while (i < w->n && !w->items[i].open)
+		i++;
+	return i < w->n;
+}
+
 /* Filesystems frozen by their mount points, so that no suspend can wait for another volume's. */
 static int freeze(struct work *w, struct shost_freeze *ret, struct snapmgr_err *err)
 {
@@ -277,6 +287,7 @@ static int take(struct work *w, struct snapmgr_err *err)
 {
 	const struct sm_switch_opts opts = {
 		.lock_fd = w->pool.lock.fd,
+		.lock_serial = w->pool.lock.serial,
 		.recover_program = w->pool.sm->opts.recover_program,
 		.suspended_ns = w->opts->suspended_ns,
 	};
@@ -288,10 +299,12 @@ static int take(struct work *w, struct snapmgr_err *err)
 	for (size_t i = 0; i < w->n && r == 0; i++) {
 		w->kernel[i].volume = &w->items[i].dev;
 		w->kernel[i].active = w->items[i].active;
+		w->kernel[i].open = w->items[i].open;
 		w->kernel[i].new_id = w->pool.row.next_thin++;
 		w->items[i].snapshot.c.thin = w->kernel[i].new_id;
 	}
-	sm_signals_hold(&signals); /* what is frozen stays so where a Ctrl-C ends us */
+	if (any_open(w))
+		sm_signals_hold(&signals); /* what is frozen stays so where a Ctrl-C ends us */
 	for (int tries = 0; r == 0; tries++) {
 		r = freeze(w, &frozen, err);
 		if (r == 0)
@@ -302,7 +315,8 @@ static int take(struct work *w, struct snapmgr_err *err)
 			break;
 		r = clear_ids(w, err);
 	}
-	sm_signals_release(&signals);
+	if (any_open(w))
+		sm_signals_release(&signals);
 	return r;
 }
 

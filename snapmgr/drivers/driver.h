@@ -51,6 +51,7 @@ struct sm_backend {
 	char name[SNAPMGR_NAME_MAX + 1];
 	uint32_t chunk_sectors, block_bytes;
 	struct sdm_device roles[SM_ROLES]; /* names and UUIDs; filled by sm_backend_init() */
+	dev_t pool_dev;			   /* the mapped pool; 0: not known yet */
 	struct sdm_cookie cookie;	   /* udev's work on what was mapped and unmapped so far */
 };
 /* sm_backend_init() - names of the pool's own devices; opens nothing. */
@@ -90,9 +91,11 @@ struct sm_switch_item { /* one of several mapped volumes that change at one inst
 	const struct sm_vdev *v;
 	int claim_fd; /* open O_EXCL, or -1 */
 	bool online;  /* others have it open */
+	dev_t devno;  /* 0: not known */
 };
 struct sm_switch_opts {
 	int lock_fd; /* the pool's lock, for the guard */
+	uint64_t lock_serial;
 	const char *recover_program;
 	uint64_t *suspended_ns; /* out, may be NULL */
 };
@@ -102,6 +105,7 @@ typedef int sm_commit_fn(void *arg, struct snapmgr_err *err);
 struct sm_snap_item { /* one of several snapshots at one instant */
 	struct sm_vdev *volume;
 	bool active;
+	bool open;   /* by anybody */
 	bool frozen; /* a filesystem on it is frozen: suspend without lockfs */
 	uint32_t new_id;
 };
@@ -173,9 +177,9 @@ struct sm_driver {
 	/* A mapped device's name and link; its number and UUID stay. */
 	int (*rename)(struct sm_backend *b, const struct sm_vdev *from, const struct sm_vdev *to,
 		      struct snapmgr_err *err);
-	/* Mapped bytes of an active device. */
-	int (*used)(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret,
-		    struct snapmgr_err *err);
+	/* Mapped bytes of an active device, and its state (@ret_info may be NULL). -ENOENT: not mapped. */
+	int (*used)(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_info *ret_info,
+		    uint64_t *ret, struct snapmgr_err *err);
 
 	/* All @items suspended, then copied to their new ids, then resumed. NULL: no snapshots. */
 	int (*snapshot)(const struct sm_backend *b, struct sm_snap_item *items, size_t n,
@@ -186,7 +190,7 @@ struct sm_driver {
 	 * @commit runs while all are suspended; where it fails the old tables are back (-EIO apart:
 	 * the caller rereads). NULL: no revert in place. *ret_settle: wait for udev with it, unlocked.
 	 */
-	int (*repoint)(const struct sm_backend *b, const struct sm_switch_item *items, size_t n,
+	int (*repoint)(struct sm_backend *b, const struct sm_switch_item *items, size_t n,
 		       const struct sm_switch_opts *opts, sm_commit_fn *commit, void *arg,
 		       struct sdm_switch **ret_settle, struct snapmgr_err *err);
 	/* What a dead owner left on @v: see sdm_switch_heal(); afterwards *ret_id, *ret_bytes tell

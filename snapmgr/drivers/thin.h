@@ -36,6 +36,8 @@ int thin_rebuild(const struct sm_backend *b, uint64_t transaction, uint64_t data
 int thin_recorded(const struct sm_backend *b, sm_id_fn *visit, void *data, struct snapmgr_err *err);
 
 /* thin_volume.c */
+/* thin_find_pool() - fill b->pool_dev, once. */
+int thin_find_pool(struct sm_backend *b, struct snapmgr_err *err);
 int thin_target(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_target *ret,
 		struct snapmgr_err *err);
 /* thin_committed() - did the kernel write its metadata after the last message? */
@@ -49,14 +51,14 @@ int thin_map(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *
 int thin_unmap(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
 int thin_rename(struct sm_backend *b, const struct sm_vdev *from, const struct sm_vdev *to,
 		struct snapmgr_err *err);
-int thin_used(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret,
-	      struct snapmgr_err *err);
+int thin_used(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_info *ret_info,
+	      uint64_t *ret, struct snapmgr_err *err);
 
 /* thin_switch.c */
 int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n,
 		  const int *thaw_fds, size_t n_thaw, const struct sm_switch_opts *opts,
 		  struct snapmgr_err *err);
-int thin_repoint(const struct sm_backend *b, const struct sm_switch_item *items, size_t n,
+int thin_repoint(struct sm_backend *b, const struct sm_switch_item *items, size_t n,
 		 const struct sm_switch_opts *opts, sm_commit_fn *commit, void *arg,
 		 struct sdm_switch **ret_settle, struct snapmgr_err *err);
 int thin_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,

@@ -12,6 +12,7 @@ static struct sdm_switch_opts switch_opts(const struct sm_backend *b,
 	return (struct sdm_switch_opts){
 		.timeout_ms = SUSPEND_MS,
 		.lock_fd = opts->lock_fd,
+		.lock_serial = opts->lock_serial,
 		.recover_program = opts->recover_program,
 		.pool = b->name,
 	};
@@ -43,6 +44,7 @@ static size_t active_devices(struct sm_snap_item *items, size_t n, struct sdm_sw
 		devs[n_active++] = (struct sdm_switch_device){
 			.dev = &items[i].volume->dm,
 			.suspend_flags = items[i].frozen ? SDM_SKIP_LOCKFS : 0,
+			.idle = !items[i].open,
 		};
 	}
 	return n_active;
@@ -86,7 +88,7 @@ int thin_copy_active(const struct sm_backend *b, const struct sm_vdev *active, u
 		     const struct sm_switch_opts *opts, struct snapmgr_err *err)
 {
 	struct sm_vdev v = *active;
-	struct sm_snap_item item = { .volume = &v, .active = true, .new_id = id };
+	struct sm_snap_item item = { .volume = &v, .active = true, .open = true, .new_id = id };
 
 	return thin_snapshot(b, &item, 1, NULL, 0, opts, err);
 }
@@ -105,12 +107,14 @@ static int switch_devices(const struct sm_backend *b, const struct sm_switch_ite
 			.online = items[i].online,
 			.flush = items[i].claim_fd >= 0,
 			.flush_fd = items[i].claim_fd,
+			.flush_dev = items[i].devno,
+			.idle = items[i].claim_fd >= 0 && !items[i].online,
 		};
 	}
 	return r;
 }
 
-int thin_repoint(const struct sm_backend *b, const struct sm_switch_item *items, size_t n,
+int thin_repoint(struct sm_backend *b, const struct sm_switch_item *items, size_t n,
 		 const struct sm_switch_opts *opts, sm_commit_fn *commit, void *arg,
 		 struct sdm_switch **ret_settle, struct snapmgr_err *err)
 {
@@ -118,8 +122,10 @@ int thin_repoint(const struct sm_backend *b, const struct sm_switch_item *items,
 	AUTO(free) struct sdm_target *targets = calloc(n, sizeof(*targets));
 	AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
 	struct sdm_switch_opts how = switch_opts(b, opts);
-	int r = devs && targets ? switch_devices(b, items, n, targets, devs, err) : sm_nomem(err);
+	int r = devs && targets ? thin_find_pool(b, err) : sm_nomem(err);
 
+	if (r == 0)
+		r = switch_devices(b, items, n, targets, devs, err);
 	if (r < 0)
 		return r;
 	how.uevent = true;

@@ -2,6 +2,7 @@
 /* Thin ids made, copied and dropped, and mapped as devices. */
 #include <errno.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "snapmgr/drivers/thin.h"
 
@@ -10,18 +11,29 @@ static const char *pool_name(const struct sm_backend *b)
 	return b->roles[SM_ROLE_POOL].name;
 }
 
-int thin_target(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_target *ret,
-		struct snapmgr_err *err)
+int thin_find_pool(struct sm_backend *b, struct snapmgr_err *err)
 {
-	char dev[SDM_NAME_MAX];
 	struct sdm_info info;
-	int r = sdm_info(pool_name(b), &info, err);
+	int r = b->pool_dev ? 0 : sdm_info(pool_name(b), &info, err);
 
-	if (r < 0)
+	if (r < 0 || b->pool_dev)
 		return r;
 	if (!info.exists)
 		return sm_fail(err, SNAPMGR_BAD_STATE, ENODEV, "pool '%s' is not active", b->name);
-	(void)snprintf(dev, sizeof(dev), "%u:%u", info.major, info.minor);
+	b->pool_dev = makedev(info.major, info.minor);
+	return 0;
+}
+
+int thin_target(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_target *ret,
+		struct snapmgr_err *err)
+{
+	struct sm_backend copy = *b;
+	char dev[SDM_NAME_MAX];
+	int r = thin_find_pool(&copy, err);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(dev, sizeof(dev), "%u:%u", major(copy.pool_dev), minor(copy.pool_dev));
 	sdm_thin_target(dev, v->id, v->size_bytes / SM_SECTOR, ret);
 	return 0;
 }
@@ -138,11 +150,11 @@ int thin_rename(struct sm_backend *b, const struct sm_vdev *from, const struct s
 	return sdm_link_settle(&to->dm, false, err);
 }
 
-int thin_used(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret,
-	      struct snapmgr_err *err)
+int thin_used(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_info *ret_info,
+	      uint64_t *ret, struct snapmgr_err *err)
 {
 	uint64_t sectors;
-	int r = sdm_thin_status(v->dm.name, &sectors, err);
+	int r = sdm_thin_status(v->dm.name, ret_info, &sectors, err);
 
 	(void)b;
 	if (r == 0)

@@ -196,17 +196,17 @@ ATF_TC_BODY(a_thins_status_is_understood, tc)
 	sdm_thin_target("pool", 1, 2048, &target);
 	map(&vol, &target);
 	fake_kernel_set_status("vol", "0 -");
-	ATF_CHECK_EQ(0, sdm_thin_status("vol", &mapped, &err));
+	ATF_CHECK_EQ(0, sdm_thin_status("vol", NULL, &mapped, &err));
 	ATF_CHECK_EQ(0, mapped);
 	fake_kernel_set_status("vol", "1280 2047");
-	ATF_CHECK_EQ(0, sdm_thin_status("vol", &mapped, &err));
+	ATF_CHECK_EQ(0, sdm_thin_status("vol", NULL, &mapped, &err));
 	ATF_CHECK_EQ(1280, mapped);
 	fake_kernel_set_status("vol", "Fail");
-	ATF_CHECK_EQ(-EIO, sdm_thin_status("vol", &mapped, &err));
+	ATF_CHECK_EQ(-EIO, sdm_thin_status("vol", NULL, &mapped, &err));
 	fake_kernel_set_status("vol", "12a4 7");
-	ATF_CHECK_EQ(-EPROTO, sdm_thin_status("vol", &mapped, &err));
+	ATF_CHECK_EQ(-EPROTO, sdm_thin_status("vol", NULL, &mapped, &err));
 	ATF_CHECK_EQ(1280, mapped);
-	ATF_CHECK_EQ(-ENOENT, sdm_thin_status("nothing", &mapped, &err));
+	ATF_CHECK_EQ(-ENOENT, sdm_thin_status("nothing", NULL, &mapped, &err));
 	ATF_CHECK_EQ(SNAPMGR_NOT_FOUND, err.code);
 }
 

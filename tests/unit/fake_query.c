@@ -98,7 +98,8 @@ static void own_status(const struct device *d, char line[SDM_PARAMS_MAX])
 		(void)snprintf(line, SDM_PARAMS_MAX, "128 127");
 }
 
-int sdm_status(const char *name, bool flush, char *buf, size_t size, struct snapmgr_err *err)
+int sdm_status(const char *name, bool flush, struct sdm_info *ret_info, char *buf, size_t size,
+	       struct snapmgr_err *err)
 {
 	const struct device *d = fake_find(name);
 	char line[SDM_PARAMS_MAX];
@@ -109,6 +110,8 @@ int sdm_status(const char *name, bool flush, char *buf, size_t size, struct snap
 		r = -ENXIO;
 	if (r < 0)
 		return fake_refused(err, r, "ask", name);
+	if (ret_info)
+		fill(d, ret_info);
 	own_status(d, line);
 	return sm_copy_text(buf, size, *d->status ? d->status : line);
 }

@@ -127,7 +127,7 @@ ATF_TC_BODY(what_is_not_there_is_said_to_be_missing, tc)
 	info.exists = true;
 	ATF_CHECK_EQ(0, sdm_info_by_uuid("SNAPMGR-nothing", &info, &err));
 	ATF_CHECK(!info.exists);
-	ATF_CHECK_EQ(-ENOENT, sdm_status(dev.name, false, line, sizeof(line), &err));
+	ATF_CHECK_EQ(-ENOENT, sdm_status(dev.name, false, NULL, line, sizeof(line), &err));
 	ATF_CHECK_EQ(SNAPMGR_NOT_FOUND, err.code);
 	ATF_CHECK_EQ(-ENOENT, sdm_load(&dev, &target, 1, &err));
 	ATF_CHECK_EQ(-ENOENT, sdm_clear(dev.name, &err));
