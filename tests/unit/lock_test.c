@@ -258,6 +258,39 @@ ATF_TC_BODY(nobody_starves_and_no_two_hold_it, tc)
 	ATF_CHECK_EQ(0, shared->clashes);
 }
 
+/* Processes that try once, again and again, are no reason to wait for ever. */
+ATF_TC_WITHOUT_HEAD(who_waits_is_not_overtaken_by_those_who_try_once);
+ATF_TC_BODY(who_waits_is_not_overtaken_by_those_who_try_once, tc)
+{
+	pid_t pids[6];
+	struct slock lock;
+	uint64_t start, ms;
+
+	use_run_dir("/run");
+	for (int i = 0; i < 6; i++) {
+		pids[i] = fork();
+		while (pids[i] == 0) {
+			if (slock_take("host", 0, &lock, NULL) < 0)
+				continue;
+			pause_ms(3);
+			slock_drop(&lock);
+		}
+	}
+	pause_ms(100);
+	for (int i = 0; i < 5; i++) {
+		start = sm_monotonic_ns();
+		lock = take(LONG_MS);
+		ms = (sm_monotonic_ns() - start) / 1000000;
+		printf("waited %llu ms\n", (unsigned long long)ms);
+		ATF_CHECK(ms < 2000);
+		slock_drop(&lock);
+	}
+	for (int i = 0; i < 6; i++) {
+		(void)kill(pids[i], SIGKILL);
+		(void)waitpid(pids[i], NULL, 0);
+	}
+}
+
 /* How often others have it between one's coming and one's turn: no oftener than they were there before. */
 ATF_TC_WITHOUT_HEAD(under_constant_traffic_each_one_waits_for_those_before_it_only);
 ATF_TC_BODY(under_constant_traffic_each_one_waits_for_those_before_it_only, tc)
@@ -380,6 +413,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, first_come_is_first_served);
 	ATF_TP_ADD_TC(tp, a_killed_waiter_holds_nobody_up);
 	ATF_TP_ADD_TC(tp, nobody_starves_and_no_two_hold_it);
+	ATF_TP_ADD_TC(tp, who_waits_is_not_overtaken_by_those_who_try_once);
 	ATF_TP_ADD_TC(tp, under_constant_traffic_each_one_waits_for_those_before_it_only);
 	ATF_TP_ADD_TC(tp, a_run_folder_that_cannot_be_made_is_named);
 	ATF_TP_ADD_TC(tp, a_lock_tells_that_its_last_holder_died);

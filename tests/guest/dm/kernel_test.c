@@ -178,10 +178,10 @@ ATF_TC_BODY(devices_are_listed_with_what_lies_below, tc)
 	REQUIRE_OK(sdm_deps(dev.name, take_devno, below, &err));
 	ATF_CHECK_STREQ(rig.pool_devno, below);
 
-	REQUIRE_OK(sdm_thin_status(dev.name, &mapped, &err));
+	REQUIRE_OK(sdm_thin_status(dev.name, NULL, &mapped, &err));
 	ATF_CHECK_EQ(0, mapped);
 	rig_write(&dev, 0, 'x', 65536);
-	REQUIRE_OK(sdm_thin_status(dev.name, &mapped, &err));
+	REQUIRE_OK(sdm_thin_status(dev.name, NULL, &mapped, &err));
 	ATF_CHECK_EQ(128, mapped);
 	REQUIRE_OK(sdm_pool_status(rig.pool.name, true, &status, &err));
 	ATF_CHECK_EQ(1, status.data_used);

@@ -20,13 +20,24 @@
 int __real_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err);
 int __wrap_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err);
 
-static enum { GO_ON, STOP_BEFORE, STOP_AFTER } at_commit;
+static enum { GO_ON, STOP_BEFORE, STOP_AFTER, FORK_AND_STOP } at_commit;
+
+static void fork_and_stop(void)
+{
+	if (fork() == 0) { /* with whatever its parent has open, and no exec */
+		for (;;)
+			(void)pause();
+	}
+	(void)raise(SIGSTOP);
+}
 
 /* The durable one of a revert is made while its volume is suspended. */
 int __wrap_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
 {
 	int r;
 
+	if (durable && at_commit == FORK_AND_STOP)
+		fork_and_stop();
 	if (durable && at_commit == STOP_BEFORE)
 		(void)raise(SIGSTOP);
 	r = __real_scat_commit(cat, durable, err);
@@ -239,6 +250,12 @@ ATF_TC_BODY(a_holder_killed_after_its_commit_leaves_nothing_behind, tc)
 	kill_and_wait(STOP_AFTER);
 }
 
+ATF_TC_WITHOUT_HEAD(a_holder_killed_with_a_forked_child_alive_leaves_nothing_behind);
+ATF_TC_BODY(a_holder_killed_with_a_forked_child_alive_leaves_nothing_behind, tc)
+{
+	kill_and_wait(FORK_AND_STOP);
+}
+
 /* ---- nobody starves ---- */
 
 struct traffic {
@@ -305,6 +322,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, the_command_waits_as_long_as_it_is_told_to);
 	ATF_TP_ADD_TC(tp, a_holder_killed_before_its_commit_leaves_nothing_behind);
 	ATF_TP_ADD_TC(tp, a_holder_killed_after_its_commit_leaves_nothing_behind);
+	ATF_TP_ADD_TC(tp, a_holder_killed_with_a_forked_child_alive_leaves_nothing_behind);
 	ATF_TP_ADD_TC(tp, six_writers_without_a_pause_get_their_share_each);
 	return atf_no_error();
 }
