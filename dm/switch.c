@@ -85,14 +85,14 @@ static int empty_cache(struct member *m, struct snapmgr_err *err)
 {
 	struct stat st;
 
-	if (!m->d.flush_dev && fstat(m->d.flush_fd, &st) == 0 && S_ISBLK(st.st_mode))
-		m->d.flush_dev = st.st_rdev;
-	if (!m->d.flush_dev) {
+	if (m->d.flush_dev && !m->d.online)
+		m->stat_fd = open_stat(m->d.flush_dev);
+	if (m->stat_fd < 0 && (fstat(m->d.flush_fd, &st) < 0 || !S_ISBLK(st.st_mode))) {
 		m->d.flush = false; /* has no page cache */
 		return 0;
 	}
-	if (!m->d.online)
-		m->stat_fd = open_stat(m->d.flush_dev);
+	if (m->stat_fd < 0 && !m->d.online)
+		m->stat_fd = open_stat(st.st_rdev);
 	if (m->stat_fd < 0 || !read_stat(m->stat_fd, m->stat_before, sizeof(m->stat_before)))
 		return sdm_purge_start(m->d.flush_fd, &m->purge, err);
 	if (SM_STEP("cache.empty", ioctl(m->d.flush_fd, BLKFLSBUF, 0)) == 0)
