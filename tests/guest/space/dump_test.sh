@@ -158,7 +158,8 @@ a_dump_is_kept_after_changes_of_structure_and_ten_of_them_body()
 	ok snapmgr pool create p0 "$(loop a 64M)"
 	dir=/var/lib/snapmgr/backup/$(snapmgr pool show p0 --json | jq -r .uuid)
 	set -- "$dir"/*.json
-	[ -e "$1" ] && [ $# = 1 ] || atf_fail "after create: $*"
+	[ -e "$1" ] || atf_fail "none after create"
+	[ $# = 1 ] || atf_fail "after create: $*"
 	[ "$(stat -c %a "$dir") $(stat -c %a "$1")" = "700 600" ] || atf_fail "modes"
 	use_it p0
 	ok snapmgr snapshot p0/v@s

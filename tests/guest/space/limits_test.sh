@@ -72,6 +72,7 @@ past_the_mark_undo_points_go_the_oldest_first_and_no_active_one_body()
 	snapmgr show "$oldest" --json >/dev/null || atf_fail "the active one went"
 	snapmgr show "$newest" --json >/dev/null || atf_fail "the newest one went"
 	refuses not_found 3 show "$second"
+	snapmgr messages p0 --json | grep -q "$second" || atf_fail "no message"
 	[ "$(used p0)" -lt 60 ] || atf_fail "still $(used p0)% full"
 	[ "$(sum_device /dev/snapmgr/p0/v)" = "$sum" ] || atf_fail "p0/v has changed"
 	ok snapmgr pool check p0

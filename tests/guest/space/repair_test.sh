@@ -13,7 +13,7 @@ objects()
 {
 	for object in p0/v p0/w p0/v@s1 p0/v@s2 p0/w@t; do
 		snapmgr activate "$object" >/dev/null 2>&1 || continue
-		echo "$object $(sum_device "$(snapmgr show $object --json | jq -r .device)")"
+		echo "$object $(sum_device "$(snapmgr show "$object" --json | jq -r .device)")"
 		case $object in *@*) ok snapmgr deactivate "$object" ;; esac
 	done
 }
@@ -121,7 +121,7 @@ wherever_a_block_of_the_metadata_is_spoilt_the_rest_survives_body()
 		else
 			grep -q "rebuilt in the spare region" found || atf_fail "block $block: $(tr '\n' ' ' <found)"
 			grep -q " lost" found && expected=1 || expected=0
-			[ $status = $expected ] || atf_fail "block $block: status $status: $(tr '\n' ' ' <found)"
+			[ "$status" = "$expected" ] || atf_fail "block $block: status $status: $(tr '\n' ' ' <found)"
 			snapmgr pool activate p0 >/dev/null 2>&1 || atf_fail "block $block: not active"
 			survivors found
 			[ -s now ] || atf_fail "block $block: nothing is left"
