@@ -223,7 +223,7 @@ static int keep_spec(const struct snapmgr_object *o, void *data)
 {
 	struct specs *s = data;
 
-	if (o->kind != SNAPMGR_VOLUME && s->n < SM_ARRAY(s->v))
+	if ((o->kind == SNAPMGR_SNAPSHOT || o->kind == SNAPMGR_UNDO) && s->n < SM_ARRAY(s->v))
 		memcpy(s->v[s->n++], o->uuid, SNAPMGR_UUID_TEXT);
 	return 0;
 }

@@ -289,6 +289,84 @@ static int undo_drop(struct snapmgr_err *err)
 	return snapmgr_undo(lab, "p/v", &opts, NULL, err);
 }
 
+/* ---- groups: "p/g" is "p/v" and "p/w" ---- */
+
+static const char *const members[] = { "p/v", "p/w" };
+
+static int group_create(struct snapmgr_err *err)
+{
+	return snapmgr_group_create(lab, "p/g", members, 2, NULL, NULL, NULL, err);
+}
+
+static int group_delete(struct snapmgr_err *err)
+{
+	return snapmgr_group_delete(lab, "p/g", NULL, NULL, err);
+}
+
+static int group_remove(struct snapmgr_err *err)
+{
+	return snapmgr_group_remove(lab, "p/g", &members[1], 1, NULL, NULL, err);
+}
+
+static void no_group(void)
+{
+	LAB_DO(quiet(group_delete(&err), &err, SNAPMGR_NOT_FOUND));
+}
+
+static void group(void)
+{
+	no_group();
+	LAB_DO(group_create(&err));
+}
+
+static void group_and_no_s(void)
+{
+	no_s();
+	if (!lab_exists("p/g"))
+		group();
+}
+
+static int group_snapshot(struct snapmgr_err *err)
+{
+	static const char *const spec = "p/g@s";
+
+	return snapmgr_snapshot(lab, &spec, 1, NULL, NULL, NULL, err);
+}
+
+/* Both read otherwise than in "p/g@base", with nothing to undo. */
+static void group_settled(void)
+{
+	struct snapmgr_object o;
+
+	if (!lab_exists("p/v@base")) {
+		group();
+		lab_write(lab_node("p/v"), 0, SIZE, 5, LAB_DIRECT);
+		lab_write(lab_node("p/w"), 0, SIZE, 6, LAB_DIRECT);
+		lab_snapshot("p/g@base");
+	}
+	settle();
+	drop_undo_points("p/w");
+	lab_show("p/w", &o);
+	if (strcmp(o.parent_name, "w@a") != 0)
+		revert_without_undo("p/w@a");
+}
+
+static int group_revert(struct snapmgr_err *err)
+{
+	return snapmgr_revert(lab, "p/g@base", NULL, NULL, err);
+}
+
+static void group_reverted(void)
+{
+	group_settled();
+	lab_revert("p/g@base");
+}
+
+static int group_undo(struct snapmgr_err *err)
+{
+	return snapmgr_undo(lab, "p/g", NULL, NULL, err);
+}
+
 /* ---- resize ---- */
 
 static int resize_to(const char *spec, uint64_t bytes, struct snapmgr_err *err)
@@ -638,6 +716,34 @@ static void anew(void)
 	make_usual();
 }
 
+static char dumped[65536];
+
+static int keep_dump(const char *text, size_t len, void *data)
+{
+	size_t *at = data;
+
+	ATF_REQUIRE(*at + len < sizeof(dumped));
+	memcpy(dumped + *at, text, len);
+	*at += len;
+	dumped[*at] = '\0';
+	return 0;
+}
+
+static void pool_dumped(void)
+{
+	size_t len = 0;
+
+	pool_active();
+	*dumped = '\0';
+	LAB_DO(snapmgr_pool_dump(lab, "p", keep_dump, &len, &err));
+	pool_inactive();
+}
+
+static int pool_restore(struct snapmgr_err *err)
+{
+	return snapmgr_pool_restore(lab, "p", dumped, strlen(dumped), NULL, err);
+}
+
 const struct verb verbs[] = {
 	{ "create", .start = no_n, .run = create, .mend = map_n, .again = SNAPMGR_EXISTS },
 	{ "create --from", .start = no_n, .run = create_from, .mend = map_n,
@@ -655,6 +761,13 @@ const struct verb verbs[] = {
 	  .flags = VERB_GIVES_UP_UNDO },
 	{ "undo", .start = settle_and_revert, .run = undo, .flags = VERB_TOGGLES },
 	{ "undo --drop", .start = settle_and_revert, .run = undo_drop, .again = SNAPMGR_NOT_FOUND },
+	{ "group create", .start = no_group, .run = group_create, .again = SNAPMGR_EXISTS },
+	{ "group delete", .start = group, .run = group_delete, .again = SNAPMGR_NOT_FOUND },
+	{ "group remove", .start = group, .run = group_remove, .again = SNAPMGR_NOT_FOUND },
+	{ "snapshot of a group", .start = group_and_no_s, .run = group_snapshot,
+	  .again = SNAPMGR_EXISTS },
+	{ "revert of a group", .start = group_settled, .run = group_revert },
+	{ "undo of a group", .start = group_reverted, .run = group_undo, .flags = VERB_TOGGLES },
 	{ "resize, larger", .start = small, .run = grow },
 	{ "resize, smaller", .start = large, .run = shrink },
 	{ "rename a volume", .start = old_names, .run = rename_volume, .again = SNAPMGR_NOT_FOUND },
@@ -702,6 +815,8 @@ const struct verb verbs[] = {
 	  .flags = VERB_POOL | VERB_REMAPS, .again = SNAPMGR_IN_USE, .or_again = SNAPMGR_EXISTS },
 	{ "pool destroy", .scene = lab_up, .start = empty_pool, .run = pool_destroy,
 	  .flags = VERB_POOL | VERB_REMAPS, .again = SNAPMGR_NOT_FOUND },
+	{ "pool restore", .start = pool_dumped, .run = pool_restore,
+	  .flags = VERB_POOL | VERB_REMAPS },
 	{ "pool extend", .start = anew, .run = pool_extend, .flags = VERB_POOL,
 	  .again = SNAPMGR_IN_USE, .or_again = SNAPMGR_FOREIGN_DEVICE },
 };
