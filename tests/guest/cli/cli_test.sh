@@ -29,9 +29,10 @@ names()
 	jq -r 'keys | join(" ")' "$1"
 }
 
-object_fields='active autostart created_at description device dm_name driver guest hold kind label latest'
-object_fields="$object_fields major minor name parent parent_name pool project revert_to_snapshot_support"
-object_fields="$object_fields sequence size snapshot_of state tags undo_keep used uuid volume"
+object_fields='active autostart created_at description device dm_name driver group guest hold kind label latest'
+object_fields="$object_fields major members members_taken minor name parent parent_name pool project"
+object_fields="$object_fields revert_to_snapshot_support sequence size snapshot_of state tags taken_with"
+object_fields="$object_fields undo_keep used uuid volume"
 
 atf_test_case json_has_the_fields_that_were_promised
 json_has_the_fields_that_were_promised_body()
