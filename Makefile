@@ -40,10 +40,10 @@ CORE_SRC = $(addprefix snapmgr/core/, \
 	backup.c inactive.c inventory.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \
 	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
 	garbage.c group.c group_object.c handle.c head.c layout.c list.c members.c members_use.c names.c \
-	message.c messages.c monitor.c monitor_pool.c object.c operation.c pool.c \
+	message.c messages.c monitor.c monitor_pool.c object.c operation.c operations.c pool.c \
 	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_stale.c pool_start.c \
-	pool_state.c pool_stop.c property.c quota.c recover.c recover_group.c rename.c resize.c revert.c revert_group.c snapshot.c space.c \
-	strategy.c together.c undo.c undo_group.c vet.c view.c)
+	pool_state.c pool_stop.c property.c quota.c recover.c recover_group.c rename.c reset_state.c resize.c revert.c revert_group.c snapshot.c space.c \
+	states.c strategy.c together.c undo.c undo_group.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \
 	args.c cmd_delete.c cmd_dump.c cmd_group.c cmd_list.c cmd_message.c cmd_monitor.c cmd_pool.c \
 	cmd_property.c cmd_quota.c \
@@ -104,6 +104,9 @@ TORTURES = $(patsubst %.c,$(B)/%,$(wildcard tests/torture/*/*.c))
 FUZZERS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
 
 FAILPOINTS_A = $(B)/failpoints/lib/libsnapmgr.a
+
+# It holds the documentation against the code.
+$(B)/tests/unit/core_verbs_test.o: private ALL_CFLAGS += -DSRC_DIR='"$(CURDIR)"'
 
 unit-tests: $(UNIT_TESTS)
 tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(SHELL_LIBS) $(BENCHES) $(TORTURES) $(if $(FAILPOINTS),,$(FAILPOINTS_A))

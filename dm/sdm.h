@@ -205,7 +205,7 @@ struct sdm_switch_device {
 	unsigned int suspend_flags;	 /* SDM_SKIP_LOCKFS or 0 */
 	bool online; /* somebody else has it open: purge the page cache while suspended, retry */
 	bool flush;  /* no page of the old contents may stay in its cache: see to that through... */
-	int flush_fd; /* ...the device, open O_EXCL */
+	int flush_fd;	 /* ...the device, open O_EXCL */
 	dev_t flush_dev; /* its number; 0: look */
 	/* Nobody has it open but the claim, so no I/O is on its way and its suspend cannot wait. Who opens
 	 * it in that moment, and hangs, makes this hang too: until the pool fails what it has queued. */
@@ -216,8 +216,8 @@ struct sdm_switch_opts {
 	uint32_t timeout_ms; /* of the suspend; 0: 5000 */
 	const int *thaw_fds; /* filesystems to thaw (FITHAW) by whoever resumes; borrowed */
 	size_t n_thaw;
-	int lock_fd;		     /* the guard keeps this open until it has resumed; -1: none */
-	uint64_t lock_serial;	     /* of that descriptor, so that it is handed over once; 0: each time */
+	int lock_fd;	      /* the guard keeps this open until it has resumed; -1: none */
+	uint64_t lock_serial; /* of that descriptor, so that it is handed over once; 0: each time */
 	const char *recover_program; /* run by the guard after it resumed: PROGRAM recover @pool */
 	const char *pool;
 };

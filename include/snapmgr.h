@@ -551,6 +551,30 @@ int snapmgr_quota_set(struct snapmgr *sm, const char *pool, const char *project,
 int snapmgr_recover(struct snapmgr *sm, const char *pool, snapmgr_report_fn *report, void *data,
 		    struct snapmgr_err *err);
 
+/**
+ * snapmgr_reset_state() - say that a volume or snapshot in a state of error is available
+ *
+ * The last resort: a new revert, undo and recover are the ways out that mend something. Leaves a
+ * message. Return: 0; -EBUSY (bad_state) where it is in no state of error, or runs on something else
+ * than the catalogue says; ...
+ */
+int snapmgr_reset_state(struct snapmgr *sm, const char *spec, struct snapmgr_err *err);
+
+/* What is being changed just now. */
+struct snapmgr_operation {
+	char uuid[SNAPMGR_UUID_TEXT];
+	char pool[SNAPMGR_NAME_MAX + 1];
+	char verb[24];
+	char object[2 * SNAPMGR_NAME_MAX + 2]; /* "vol", "vol@snap", a group, or the pool */
+	char program[17];
+	int pid;
+	int64_t started_at_us;
+};
+typedef int snapmgr_operation_fn(const struct snapmgr_operation *operation, void *data);
+/* snapmgr_operations() - walk those of @pool, NULL: of every active pool. Waits for nobody. */
+int snapmgr_operations(struct snapmgr *sm, const char *pool, snapmgr_operation_fn *visit,
+		       void *data, struct snapmgr_err *err);
+
 /* What happened, kept in the pool: the last thousand or so. Empty strings stand for "none". */
 struct snapmgr_message {
 	char uuid[SNAPMGR_UUID_TEXT];

@@ -16,7 +16,7 @@
 
 /* The wal-index: a mapped file of this pool under /run/snapmgr, and the locks on its bytes. */
 struct scat_shm {
-	int fd; /* -1: not open */
+	int fd;	      /* -1: not open */
 	int borrowed; /* the pool's lock, while this connection writes without owning it; or -1 */
 	unsigned int locked; /* SQLite's locks that the kernel knows of, a bit each */
 	uint32_t region_bytes;
@@ -31,7 +31,7 @@ struct scat_vfs {
 	struct scat_shm shm;
 	char failed_path[600]; /* where errnum happened */
 	int errnum;	       /* of the last system call that failed */
-	bool owner; /* the caller holds the pool's lock: see vfs_shm.c */
+	bool owner;	       /* the caller holds the pool's lock: see vfs_shm.c */
 	bool wal_full, db_full;
 	bool skip_sync;		 /* the commit at hand need not be durable */
 	bool wal_header_written; /* since the last flush: that flush must be real */

@@ -40,7 +40,8 @@ enum {
 	INDEX_CKSUM_AT = 24,  /* of the last frame, over everything since the header of the log */
 	INDEX_SALT_AT = 32,   /* as in the header of the log */
 	INDEX_HEADER_BYTES = 48,
-	MARKS_AT = 100, /* five of them, native: behind both headers and the checkpoint's progress */
+	MARKS_AT =
+		100, /* five of them, native: behind both headers and the checkpoint's progress */
 	WAL_SALT_AT = 16,
 	FRAME_SALT_AT = 8,
 	FRAME_CKSUM_AT = 16,

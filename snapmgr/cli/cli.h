@@ -16,9 +16,10 @@
 struct cmd_flags {
 	bool json, quiet, help, version, progress, yes, dry_run;
 	bool force, online, remount, latest_only, no_undo, allow_clone, drop;
-	bool recursive, keep_snapshots, shrink, space, undo;
+	bool recursive, keep_snapshots, shrink, space, undo, operations;
 	bool inactive, guest, no_revert, no_activate, repair;
-	const char *driver, *meta, *project, *label, *description, *target, *strategy, *as, *from, *accept;
+	const char *driver, *meta, *project, *label, *description, *target, *strategy, *as, *from,
+		*accept;
 	const char *level, *since;
 	const char *volumes, *snapshots, *volume_size, *snapshot_size; /* limits */
 	uint64_t size_bytes, chunk_bytes;			       /* UINT64_MAX: not given */

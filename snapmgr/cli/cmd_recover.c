@@ -46,10 +46,22 @@ static int run_recover(struct cmd *cmd)
 	return r;
 }
 
+static int run_reset_state(struct cmd *cmd)
+{
+	int r = snapmgr_reset_state(cmd->sm, cmd->args[0], &cmd->err);
+
+	if (r == 0)
+		say(cmd, "%s is said to be available", cmd->args[0]);
+	return r;
+}
+
 static const struct arg_opt recover_opts[] = { CLI_PROGRESS, CLI_END };
 
 const struct cmd_verb cmd_recover_verbs[] = {
 	{ "recover", run_recover, 0, 1, "[POOL]", "finish or undo what dead processes left",
 	  recover_opts, "recover p0", 0 },
+	{ "reset-state", run_reset_state, 1, 1, "POOL/VOL | POOL/VOL@SNAP",
+	  "say that what is in a state of error is available: the last resort", NULL,
+	  "reset-state p0/v", 0 },
 	{ .name = NULL },
 };

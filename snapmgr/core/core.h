@@ -48,6 +48,7 @@ struct sm_pool {
 	struct sm_backend b;
 	struct slock lock;	/* held where opened for writing */
 	struct slock_holder op; /* what is being done under it; uuid null before sm_op_begin() */
+	struct slock_holder others; /* where opened for reading: what somebody is doing to it */
 	struct scat *cat;
 	struct scat_pool row;
 	char node[160];	      /* of the catalogue device */
@@ -295,6 +296,18 @@ int sm_pool_save(struct sm_pool *pool, struct snapmgr_err *err);
  */
 int sm_op_begin(struct sm_pool *pool, const char *verb, const char *volume, const char *snapshot,
 		uint32_t head, struct snapmgr_err *err);
+/* ---- states.c ---- */
+
+struct sm_transition {
+	const char *verb;		  /* NULL ends the table */
+	enum scat_state volume, snapshot; /* of what it names; SCAT_STATES: unchanged */
+};
+extern const struct sm_transition sm_transitions[];
+/* sm_state_now() - the stored state, or that which a running operation gives; @snapshot NULL: of the
+ * volume. */
+enum scat_state sm_state_now(const struct sm_pool *pool, enum scat_state stored, const char *volume,
+			     const char *snapshot);
+
 /* sm_state_check() - -EBUSY (bad_state) naming the state, unless it is available (or @also). */
 int sm_volume_ready(const struct sm_pool *pool, const struct scat_volume *v, bool also_error,
 		    struct snapmgr_err *err);

@@ -91,8 +91,7 @@ static int switch_tables(struct commit *c, size_t n, struct snapmgr_err *err)
 			continue;
 		sm_volume_device(c->pool, &change->wanted, &devs[i]);
 		items[i] = (struct sm_switch_item){ &devs[i], claim->fd, claim->others,
-							  makedev(claim->info.major,
-								  claim->info.minor) };
+						    makedev(claim->info.major, claim->info.minor) };
 		i++;
 	}
 	return switch_items(c, items, n, err);

@@ -170,6 +170,8 @@ int sm_object_volume(struct sm_pool *pool, const struct scat_volume *v, struct s
 
 	fill_common(pool, &v->c, &o);
 	(void)sm_copy_text(o.volume, sizeof(o.volume), v->c.name);
+	(void)sm_copy_text(o.state, sizeof(o.state),
+			   scat_state_name(sm_state_now(pool, v->c.state, v->c.name, NULL)));
 	o.autostart = v->autostart;
 	o.guest = v->guest;
 	o.revert_support = v->revert_support;
@@ -222,6 +224,9 @@ int sm_object_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, bool
 
 	fill_common(pool, &s->c, &o);
 	(void)sm_copy_text(o.volume, sizeof(o.volume), s->volume_name);
+	(void)sm_copy_text(
+		o.state, sizeof(o.state),
+		scat_state_name(sm_state_now(pool, s->c.state, s->volume_name, s->c.name)));
 	o.sequence = s->sequence;
 	o.latest = latest;
 	o.hold = s->hold;

@@ -107,8 +107,7 @@ static int open_catalogue(const struct sdm_info *info, bool writable, struct sm_
 	parked = take_parked(pool, &uuid) == 0;
 	if (!parked) {
 		sm_node_path(info, pool->node, sizeof(pool->node));
-		r = scat_open(pool->node, &uuid, writable ? SCAT_OWN : SCAT_READ, &pool->cat,
-			      err);
+		r = scat_open(pool->node, &uuid, writable ? SCAT_OWN : SCAT_READ, &pool->cat, err);
 	}
 	if (r == 0)
 		r = begin(pool, &uuid, writable, err);
@@ -228,6 +227,16 @@ static int open_locked(struct seek *seek, struct sm_pool *ret, struct snapmgr_er
 	return r < 0 ? r : open_writable(seek, ret, err);
 }
 
+/* Before the catalogue is read: what is over by then may still be told of, but nothing is missed. */
+static void see_others(const struct sm_uuid *uuid, struct sm_pool *ret)
+{
+	char text[SNAPMGR_UUID_TEXT];
+
+	sm_uuid_text(uuid, text);
+	if (!slock_ask(text, &ret->others))
+		ret->others = (struct slock_holder){ 0 };
+}
+
 static int open_unlocked(struct seek *seek, struct sm_pool *ret, struct snapmgr_err *err)
 {
 	struct sm_uuid uuid;
@@ -236,6 +245,8 @@ static int open_unlocked(struct seek *seek, struct sm_pool *ret, struct snapmgr_
 
 	if (r == 0 && !active)
 		return not_active(seek->pool, err);
+	if (r == 0)
+		see_others(&uuid, ret);
 	return r < 0 ? r : open_catalogue(&seek->info, false, ret, err);
 }
 

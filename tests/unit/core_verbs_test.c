@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "snapmgr/core/displace.h"
 #include "tests/unit/core_rig.h"
 
 static bool exists(const char *spec)
@@ -246,8 +247,50 @@ ATF_TC_BODY(a_group_revert_forgets_all_copies_when_one_cannot_be_made_or_the_com
 	check_clean();
 }
 
+/* The documentation's table of states is the code's. */
+ATF_TC_WITHOUT_HEAD(the_states_of_an_operation_are_those_that_the_document_has);
+ATF_TC_BODY(the_states_of_an_operation_are_those_that_the_document_has, tc)
+{
+	for (const struct sm_transition *t = sm_transitions; t->verb; t++) {
+		char row[128];
+
+		(void)snprintf(row, sizeof(row), "^. %s . %s . %s .$", t->verb,
+			       t->volume == SCAT_STATES ? "-" : scat_state_name(t->volume),
+			       t->snapshot == SCAT_STATES ? "-" : scat_state_name(t->snapshot));
+		ATF_CHECK_MSG(atf_utils_grep_file("%s", SRC_DIR "/doc/ARCHITECTURE.md", row), "%s",
+			      row);
+	}
+}
+
+ATF_TC_WITHOUT_HEAD(only_a_state_of_error_is_reset);
+ATF_TC_BODY(only_a_state_of_error_is_reset, tc)
+{
+	struct snapmgr_object o;
+	struct scat_volume v;
+	struct scat *cat;
+
+	rig_up();
+	rig_create("p0/v");
+	ATF_CHECK_EQ(-EBUSY, snapmgr_reset_state(rig_sm, "p0/v", &rig_err));
+	ATF_CHECK_EQ(SNAPMGR_BAD_STATE, rig_err.code);
+	cat = rig_open(true);
+	MUST(scat_volume_by_name(cat, "v", &v, &rig_err));
+	v.c.state = SCAT_REVERTING_ERROR;
+	MUST(scat_begin(cat, &rig_err));
+	MUST(scat_volume_update(cat, &v, &rig_err));
+	MUST(scat_commit(cat, true, &rig_err));
+	scat_close(cat);
+	MUST(snapmgr_show(rig_sm, "p0/v", sm_keep_object, &o, &rig_err));
+	ATF_CHECK_STREQ("reverting_error", o.state);
+	MUST(snapmgr_reset_state(rig_sm, "p0/v", &rig_err));
+	MUST(snapmgr_show(rig_sm, "p0/v", sm_keep_object, &o, &rig_err));
+	ATF_CHECK_STREQ("available", o.state);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, the_states_of_an_operation_are_those_that_the_document_has);
+	ATF_TP_ADD_TC(tp, only_a_state_of_error_is_reset);
 	ATF_TP_ADD_TC(tp, a_group_is_suspended_whole_before_anything_is_taken_or_committed);
 	ATF_TP_ADD_TC(
 		tp, a_group_revert_forgets_all_copies_when_one_cannot_be_made_or_the_commit_fails);

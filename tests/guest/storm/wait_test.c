@@ -106,10 +106,31 @@ static void check_readers(void)
 	LAB_DO(snapmgr_list(lab, "p", NULL, count_object, &n, &err));
 	ATF_CHECK_EQ(3, n);
 	lab_show("p/v", &o);
+	ATF_CHECK_STREQ("reverting", o.state);
 	lab_show("p/v@a", &o);
+	ATF_CHECK_STREQ("restoring", o.state);
 	lab_show("p/w", &o);
+	ATF_CHECK_STREQ("available", o.state);
 	LAB_DO(snapmgr_pool_show(lab, "p", see_pool, NULL, &err));
 	ATF_CHECK_MSG(sm_monotonic_ns() - start_ns < BOUND, "a reader waited");
+}
+
+static int see_operation(const struct snapmgr_operation *op, void *data)
+{
+	ATF_CHECK_STREQ("p", op->pool);
+	ATF_CHECK_STREQ("revert", op->verb);
+	ATF_CHECK_STREQ("v@a", op->object);
+	ATF_CHECK(op->started_at_us > 0 && strlen(op->uuid) == 36);
+	*(int *)data = op->pid;
+	return 0;
+}
+
+static void check_operations(pid_t holder)
+{
+	int pid = 0;
+
+	LAB_DO(snapmgr_operations(lab, NULL, see_operation, &pid, &err));
+	ATF_CHECK_EQ(holder, pid);
 }
 
 static void check_impatient(pid_t holder)
@@ -123,6 +144,7 @@ static void check_impatient(pid_t holder)
 	LAB_REFUSED(SNAPMGR_LOCKED, snapmgr_snapshot(impatient, &spec, 1, NULL, NULL, NULL, &err));
 	(void)snprintf(pid, sizeof(pid), "process %d", (int)holder);
 	LAB_SAYS(pid);
+	LAB_SAYS("revert of 'v@a' since");
 	snapmgr_free(impatient);
 }
 
@@ -134,8 +156,12 @@ ATF_TC_BODY(readers_do_not_wait_for_a_writer_that_stopped_before_its_commit, tc)
 	make_volume();
 	pid = start_stopped(STOP_BEFORE);
 	check_readers();
+	check_operations(pid);
 	check_impatient(pid);
 	go_on(pid);
+	pid = 0;
+	LAB_DO(snapmgr_operations(lab, "p", see_operation, &pid, &err));
+	ATF_CHECK_EQ(0, pid);
 	ATF_CHECK(lab_holds(lab_node("p/v"), 0, SIZE, 1, LAB_DIRECT));
 	lab_check_rest();
 }
