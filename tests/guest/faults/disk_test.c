@@ -258,7 +258,8 @@ static bool is_frozen(void)
 {
 	char buf[512] = "";
 
-	return sdm_status("snapmgr-" MODEL_POOL "-_pool", false, NULL, buf, sizeof(buf), NULL) == 0 &&
+	return sdm_status("snapmgr-" MODEL_POOL "-_pool", false, NULL, buf, sizeof(buf), NULL) ==
+		       0 &&
 	       (strstr(buf, " ro ") || strstr(buf, "Fail") || strstr(buf, "needs_check"));
 }
 
