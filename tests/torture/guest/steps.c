@@ -35,14 +35,13 @@ ATF_TC_BODY(torture, tc)
 int main(int argc, char *argv[])
 {
 	const char *const config[] = { NULL };
-	atf_tc_t tc;
 
 	if (argc != 3)
 		return 2;
 	seed = strtoull(argv[1], NULL, 10);
 	seconds = (unsigned int)strtoul(argv[2], NULL, 10);
-	if (atf_is_error(atf_tc_init_pack(&tc, &atfu_torture_tc_pack, config)) ||
-	    atf_is_error(atf_tc_run(&tc, "/dev/null")))
+	if (atf_is_error(atf_tc_init_pack(&atfu_torture_tc, &atfu_torture_tc_pack, config)) ||
+	    atf_is_error(atf_tc_run(&atfu_torture_tc, "/dev/null")))
 		return 2;
 	return all_lost > 0;
 }
