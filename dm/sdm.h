@@ -213,6 +213,7 @@ struct sdm_switch_device {
 };
 struct sdm_switch_opts {
 	bool uevent;	     /* resume with a cookie; needed where the contents or size change */
+	bool timed;	     /* somebody will ask for sdm_switch_suspended_ns() */
 	uint32_t timeout_ms; /* of the suspend; 0: 5000 */
 	const int *thaw_fds; /* filesystems to thaw (FITHAW) by whoever resumes; borrowed */
 	size_t n_thaw;

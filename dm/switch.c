@@ -267,10 +267,12 @@ static int suspend_all(struct sdm_switch *sw, struct snapmgr_err *err)
 
 	if (r < 0)
 		return r;
-	sw->began_ns = sm_monotonic_ns();
+	if (sw->opts.timed || sw->critical.timed)
+		sw->began_ns = sm_monotonic_ns();
 	while (m < sw->members + sw->n) {
 		r = sdm_suspend(m->d.dev->name, m->d.suspend_flags, err);
-		if (r == -EINTR && sm_monotonic_ns() - sw->began_ns < ms * UINT64_C(1000000))
+		if (r == -EINTR && sw->critical.timed &&
+		    sm_monotonic_ns() - sw->began_ns < ms * UINT64_C(1000000))
 			continue; /* stopped and continued, or looked at by a debugger */
 		if (r < 0)
 			break;

@@ -143,12 +143,13 @@ static bool ready(uint32_t cookie)
 
 int sdm_cookie_wait(struct sdm_cookie *cookie, uint32_t timeout_ms, struct snapmgr_err *err)
 {
-	const uint64_t end_ns = sm_monotonic_ns() + timeout_ms * UINT64_C(1000000);
 	struct timespec pause = { .tv_nsec = 500000 };
 	uint32_t value = cookie->value;
+	uint64_t end_ns;
 
 	if (!cookie->made)
 		return 0;
+	end_ns = sm_monotonic_ns() + timeout_ms * UINT64_C(1000000);
 	*cookie = (struct sdm_cookie){ 0 };
 	while (!ready(value)) {
 		if (sm_monotonic_ns() >= end_ns) {

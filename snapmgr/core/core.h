@@ -445,6 +445,7 @@ struct sm_head_change {
 	struct sm_head_change *next; /* changes at the same instant, by the same commit; or NULL */
 	struct scat_volume wanted;   /* of sm_head_switch() */
 	/* Out, in the first of them: */
+	bool timed; /* tell for how long it was suspended: */
 	uint64_t suspended_ns;
 	struct sdm_switch *settle; /* wait with it after unlocking; free it */
 	bool unclear; /* of a failure: the commit is there, or may be: see sm_head_abort() */

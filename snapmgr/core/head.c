@@ -68,7 +68,7 @@ static int switch_items(struct commit *c, const struct sm_switch_item *items, si
 		.lock_fd = pool->lock.fd,
 		.lock_serial = pool->lock.serial,
 		.recover_program = pool->sm->opts.recover_program,
-		.suspended_ns = &c->first->suspended_ns,
+		.suspended_ns = c->first->timed ? &c->first->suspended_ns : NULL,
 	};
 
 	return pool->b.driver->repoint(&pool->b, items, n, &opts, commit, c, &c->first->settle,

@@ -133,8 +133,9 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 				 .remount = o.remount,
 				 .force = o.force,
 				 .no_undo = o.no_undo,
+				 .change.timed = ret,
 				 .claim.fd = -1 };
-	const uint64_t start_ns = sm_monotonic_ns();
+	const uint64_t start_ns = ret ? sm_monotonic_ns() : 0;
 	struct sm_strategy strategy;
 	struct snapmgr_err why;
 	struct sm_space space;

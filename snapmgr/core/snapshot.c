@@ -345,7 +345,8 @@ static int write_item(struct work *w, struct item *item, int64_t now_us, struct 
 
 static int commit(struct work *w, struct snapmgr_err *err)
 {
-	const int64_t now_us = sm_now_us(); /* one instant, one time */
+	/* One instant, one time. Where nothing had to be frozen it was the moment when this began. */
+	const int64_t now_us = any_open(w) ? sm_now_us() : w->pool.op.started_at_us;
 	int r = scat_begin(w->pool.cat, err);
 
 	for (size_t i = 0; i < w->n && r == 0; i++)

@@ -64,6 +64,7 @@ static int make_displaces(struct sm_together *t, const struct sm_displace *how,
 		d->together = together;
 		d->quiet = true;
 		d->swap = t->swap ? &m->undo : NULL;
+		d->change.timed = true;
 		d->change.swap = t->swap;
 		d->change.snapshot = t->swap ? NULL : &m->snapshot;
 		d->change.size_bytes = wanted_bytes(t, m);

@@ -190,10 +190,12 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 	SM_OPTS(struct snapmgr_undo_opts, o, opts);
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
 	AUTO(sm_displace_release)
-	struct sm_displace d = {
-		.online = o.online, .remount = o.remount, .force = o.force, .claim.fd = -1
-	};
-	const uint64_t start_ns = sm_monotonic_ns();
+	struct sm_displace d = { .online = o.online,
+				 .remount = o.remount,
+				 .force = o.force,
+				 .claim.fd = -1,
+				 .change.timed = ret };
+	const uint64_t start_ns = ret ? sm_monotonic_ns() : 0;
 	struct snapmgr_err why;
 	struct sm_space space;
 	int r;

@@ -10,6 +10,7 @@ static struct sdm_switch_opts switch_opts(const struct sm_backend *b,
 					  const struct sm_switch_opts *opts)
 {
 	return (struct sdm_switch_opts){
+		.timed = opts->suspended_ns,
 		.timeout_ms = SUSPEND_MS,
 		.lock_fd = opts->lock_fd,
 		.lock_serial = opts->lock_serial,
