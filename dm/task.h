@@ -13,7 +13,11 @@
 
 #include "dm/sdm.h"
 
-DEFINE_AUTO(struct dm_task *, dm_task_destroy);
+static inline void auto_dm_task_destroy(struct dm_task **t)
+{
+	if (*t) /* the library's function takes no NULL */
+		dm_task_destroy(*t);
+}
 
 /* sdm_task_make() - a task of @type (DM_DEVICE_...) for the device @name; NULL for none. */
 int sdm_task_make(int type, const char *name, struct dm_task **ret, struct snapmgr_err *err);

@@ -114,7 +114,7 @@ unknown_flags_are_refused_with_the_nearest_one_body()
 atf_test_case missing_and_extra_arguments_are_refused
 missing_and_extra_arguments_are_refused_body()
 {
-	refused "revert: missing argument; usage: snapmgr revert POOL/VOL@SNAP" revert
+	refused "revert: missing argument; usage: snapmgr revert POOL/VOL@SNAP | POOL/GROUP@SNAP" revert
 	refused "clone: missing argument; usage: snapmgr clone POOL/VOL@SNAP POOL/NEW" clone p0/v@s1
 	refused "pool create: missing argument; usage: snapmgr pool create NAME DEVICE..." \
 		pool create p0
@@ -154,7 +154,7 @@ atf_test_case usage_errors_in_json_are_json
 usage_errors_in_json_are_json_body()
 {
 	expected='{"error":{"code":"usage","errno":"EINVAL","message":"missing argument; usage: '
-	expected=$expected'snapmgr revert POOL/VOL@SNAP"}}\n'
+	expected=$expected'snapmgr revert POOL/VOL@SNAP | POOL/GROUP@SNAP"}}\n'
 	atf_check -s exit:2 -o inline:"$expected" snapmgr revert --json
 	atf_check -s exit:2 -o inline:"$expected" snapmgr --json revert
 	atf_check -s exit:2 -o match:'"code":"usage".*unknown command' snapmgr lst --json

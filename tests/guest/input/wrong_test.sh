@@ -169,7 +169,7 @@ objects_of_another_kind_body()
 	wrong usage 2 "names a pool" delete --yes p0
 	wrong usage 2 "names an undo point" delete p0/v@undo
 	wrong usage 2 "names an undo point" hold p0/v@undo
-	wrong usage 2 "names a pool" set p0 label=x
+	wrong usage 2 "a pool has no property 'label'" set p0 label=x
 	wrong usage 2 "names a volume" capabilities p0/v
 	wrong usage 2 "p0" snapshot p0
 	wrong usage 2 "p0/v" snapshot p0/v
