@@ -68,6 +68,17 @@ uint64_t lab_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
+/* How many there are in this guest. */
+static unsigned int lab_disks(void)
+{
+	const char *all = getenv("SANDBOX_DISKS");
+	unsigned int n = all && *all ? 1 : 0;
+
+	for (; all && *all; all++)
+		n += *all == ' ' && all[1];
+	return n;
+}
+
 const char *lab_disk(unsigned int n)
 {
 	static char disks[8][64];
@@ -197,7 +208,7 @@ void lab_clean(void)
 	}
 	ATF_REQUIRE_MSG(clean, "something is left of another test");
 	lab_run("rm -rf " LAB " " SM_RUN_DIR " " SM_DEV_DIR " && mkdir " LAB);
-	for (unsigned int i = 0; i < 2; i++)
+	for (unsigned int i = 0; i < lab_disks(); i++)
 		wipe(lab_disk(i));
 }
 

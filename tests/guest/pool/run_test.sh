@@ -27,7 +27,7 @@ a_full_pool_is_extended_and_the_data_is_whole_body()
 	snapmgr pool show p0 --json >after
 	expect rw .mode <after
 	expect 2 '.members | length' <after
-	expect true '.[0].size + 90 * 1024 * 1024 < .[1].size' <<-END
+	expect true '.[0].size + 80 * 1024 * 1024 < .[1].size' <<-END
 		$(jq -s . before after)
 	END
 	ok snapmgr pool deactivate p0

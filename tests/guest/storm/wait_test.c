@@ -20,7 +20,7 @@
 int __real_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err);
 int __wrap_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err);
 
-static enum { GO_ON, STOP_BEFORE, STOP_AFTER, FORK_AND_STOP } at_commit;
+static enum stop { GO_ON, STOP_BEFORE, STOP_AFTER, FORK_AND_STOP } at_commit;
 
 static void fork_and_stop(void)
 {
@@ -59,12 +59,12 @@ static void make_volume(void)
 static void revert_and_stop(void *data)
 {
 	lab_reopen();
-	at_commit = *(int *)data;
+	at_commit = *(enum stop *)data;
 	lab_ready();
 	(void)snapmgr_revert(lab, "p/v@a", NULL, NULL, NULL);
 }
 
-static pid_t start_stopped(int where)
+static pid_t start_stopped(enum stop where)
 {
 	pid_t pid = lab_child(revert_and_stop, &where);
 	int status;
@@ -246,7 +246,7 @@ ATF_TC_BODY(the_command_waits_as_long_as_it_is_told_to, tc)
 }
 
 /* Who waits when the holder dies gets the lock, and heals what the dead left. */
-static void kill_and_wait(int where)
+static void kill_and_wait(enum stop where)
 {
 	struct snapmgr_object v;
 	pid_t pid;
