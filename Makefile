@@ -145,7 +145,7 @@ $(B)/tests/guest/revert/fault_test $(B)/tests/guest/group/fault_test: private LD
 
 # The storm watches two of them.
 STORMS = $(B)/tests/guest/storm/storm_test $(B)/tests/torture/guest/storm
-$(STORMS): $(addprefix $(B)/tests/guest/storm/,storm.o model.o)
+$(STORMS): $(addprefix $(B)/tests/guest/storm/,storm.o acts.o find.o shapes.o model.o)
 $(STORMS): private LDFLAGS += -Wl,--wrap=scat_commit -Wl,--wrap=sdm_switch_suspend
 $(B)/tests/guest/storm/wait_test: private LDFLAGS += -Wl,--wrap=scat_commit
 

@@ -9,25 +9,9 @@
  */
 #include <string.h>
 
-#include "storm.h"
+#include "shapes.h"
 
 #define STATES_MAX 256
-
-struct shape { /* what has no contents */
-	uint32_t parent;
-	uint64_t size_bytes;
-};
-struct point {
-	uint32_t number; /* 0: free */
-	uint64_t sequence;
-	struct shape shape;
-};
-struct tree {
-	struct shape head, undos[STORM_UNDOS];
-	size_t n_undos;
-	uint64_t sequence;
-	struct point points[STORM_LIVE_MAX];
-};
 
 struct state { /* of one slot of one volume */
 	uint32_t head;
@@ -48,13 +32,6 @@ struct judge {
 
 /* ---- the events of one volume, in order ---- */
 
-static int by_ticket(const void *a, const void *b)
-{
-	const struct storm_event *const *x = a, *const *y = b;
-
-	return (*x)->ticket < (*y)->ticket ? -1 : (*x)->ticket > (*y)->ticket;
-}
-
 static void collect(struct judge *j)
 {
 	for (size_t p = 0; p < STORM_PROCESSES; p++) {
@@ -64,15 +41,7 @@ static void collect(struct judge *j)
 			if (process->events[i].volumes & 1u << j->volume)
 				j->events[j->n_events++] = &process->events[i];
 	}
-	qsort(j->events, j->n_events, sizeof(j->events[0]), by_ticket);
-}
-
-static struct point *find(struct tree *t, uint32_t number)
-{
-	for (size_t i = 0; i < STORM_LIVE_MAX; i++)
-		if (t->points[i].number == number)
-			return &t->points[i];
-	return NULL;
+	qsort(j->events, j->n_events, sizeof(j->events[0]), storm_by_ticket);
 }
 
 static const struct storm_snapshot *found_as(const struct judge *j, uint32_t number)
@@ -83,75 +52,7 @@ static const struct storm_snapshot *found_as(const struct judge *j, uint32_t num
 	return NULL;
 }
 
-/* ---- shapes: which snapshots there are, of what, how large ---- */
-
-static void push_undo(struct tree *t)
-{
-	memmove(t->undos + 1, t->undos, sizeof(t->undos) - sizeof(t->undos[0]));
-	t->undos[0] = t->head;
-	t->n_undos += t->n_undos < STORM_UNDOS;
-}
-
-static void adopt(struct shape *child, const struct point *gone)
-{
-	if (child->parent == gone->number)
-		child->parent = gone->shape.parent;
-}
-
-static void forget(struct tree *t, struct point *gone)
-{
-	adopt(&t->head, gone);
-	for (size_t i = 0; i < t->n_undos; i++)
-		adopt(&t->undos[i], gone);
-	for (size_t i = 0; i < STORM_LIVE_MAX; i++)
-		adopt(&t->points[i].shape, gone);
-	gone->number = 0;
-}
-
-/* Return: false where this cannot be the next thing that happened. */
-static bool step_tree(struct tree *t, const struct storm_event *e)
-{
-	struct point *p = find(t, e->snapshot);
-	struct shape swapped;
-
-	switch (e->verb) {
-	case STORM_SNAPSHOT:
-		p = find(t, 0);
-		if (!p || find(t, e->snapshot))
-			return false;
-		*p = (struct point){ e->snapshot, ++t->sequence, t->head };
-		t->head.parent = e->snapshot;
-		return true;
-	case STORM_REVERT:
-		push_undo(t);
-		/* fallthrough */
-	case STORM_REVERT_NO_UNDO:
-		if (!p)
-			return false;
-		t->head = (struct shape){ e->snapshot, p->shape.size_bytes };
-		return true;
-	case STORM_UNDO:
-		if (!t->n_undos)
-			return false;
-		swapped = t->head;
-		t->head = t->undos[0];
-		t->undos[0] = swapped;
-		return true;
-	case STORM_DROP_UNDO:
-		if (!t->n_undos)
-			return false;
-		t->n_undos = 0;
-		return true;
-	case STORM_DELETE:
-		if (!p)
-			return false;
-		forget(t, p);
-		return true;
-	default:
-		t->head.size_bytes = e->size_bytes;
-		return true;
-	}
-}
+/* ---- shapes ---- */
 
 static int judge_snapshot(const struct judge *j, const struct point *p)
 {
@@ -250,7 +151,8 @@ static int maybe_write(struct judge *j, uint32_t stamp)
 	return r;
 }
 
-static void step_state(struct state *s, const struct storm_event *e, size_t point, size_t n_undos)
+static void step_state(struct state *s, const struct storm_event *e, size_t point, size_t undo_at,
+		       size_t n_undos)
 {
 	uint32_t swapped = s->head;
 
@@ -266,7 +168,9 @@ static void step_state(struct state *s, const struct storm_event *e, size_t poin
 		s->head = s->points[point];
 		break;
 	case STORM_UNDO:
-		s->head = s->undos[0];
+	case STORM_GROUP_UNDO: /* what is swapped in becomes the newest */
+		s->head = s->undos[undo_at];
+		memmove(s->undos + 1, s->undos, undo_at * sizeof(s->undos[0]));
 		s->undos[0] = swapped;
 		break;
 	case STORM_DELETE:
@@ -291,7 +195,7 @@ static int step_states(struct judge *j, const struct storm_event *e, size_t poin
 	memcpy(before, j->states, n * sizeof(*before));
 	j->n_states = 0;
 	for (size_t i = 0; i < n && r == 0; i++) {
-		step_state(&before[i], e, point, j->tree.n_undos);
+		step_state(&before[i], e, point, e->undo_at[j->volume], j->tree.n_undos);
 		if (!s || before[i].points[point] == s->contents.stamps[j->slot])
 			r = add_state(j, &before[i]);
 	}
@@ -355,10 +259,11 @@ static int judge_slot(struct judge *j, const struct tree *start)
 	memset(j->states, 0, sizeof(j->states[0]));
 	for (size_t i = 0; i < j->n_events && r == 0; i++) {
 		const struct storm_event *e = j->events[i];
-		const struct point *p = find(&j->tree, e->verb == STORM_SNAPSHOT ? 0 : e->snapshot);
+		const struct point *p = tree_find(&j->tree,
+						  e->verb == STORM_SNAPSHOT ? 0 : e->snapshot);
 		size_t point = p ? (size_t)(p - j->tree.points) : 0;
 
-		if (!step_tree(&j->tree, e))
+		if (!tree_step(&j->tree, e, j->volume))
 			return storm_failed(
 				j->storm, "v%u: verb %d of s%u was acknowledged, and could not be",
 				j->volume, e->verb, e->snapshot);
