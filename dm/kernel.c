@@ -229,9 +229,11 @@ int sdm_clear(const char *name, struct snapmgr_err *err)
 	return r < 0 ? sdm_task_refused(err, r, "clear the inactive table of", name) : 0;
 }
 
-int sdm_suspend(const char *name, unsigned int flags, struct snapmgr_err *err)
+int sdm_suspend(const char *name, unsigned int flags, uint32_t *ret_openers,
+		struct snapmgr_err *err)
 {
 	AUTO(dm_task_destroy) struct dm_task *t = NULL;
+	struct dm_info info;
 	int r = sdm_task_make(DM_DEVICE_SUSPEND, name, &t, err);
 
 	if (r < 0)
@@ -241,7 +243,11 @@ int sdm_suspend(const char *name, unsigned int flags, struct snapmgr_err *err)
 		return sm_nomem(err);
 	/* May wait: not under the mutex. */
 	r = SM_STEP("dm.suspend", task_result(t, dm_task_run(t)));
-	return r < 0 ? sdm_task_refused(err, r, "suspend", name) : 0;
+	if (r < 0)
+		return sdm_task_refused(err, r, "suspend", name);
+	if (ret_openers)
+		*ret_openers = dm_task_get_info(t, &info) ? (uint32_t)info.open_count : UINT32_MAX;
+	return 0;
 }
 
 int sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie, struct snapmgr_err *err)

@@ -96,8 +96,10 @@ int sdm_clear(const char *name, struct snapmgr_err *err);
 
 #define SDM_SKIP_LOCKFS 1u /* do not freeze a filesystem on it (it is frozen, or has none) */
 #define SDM_NOFLUSH	2u /* leave queued I/O queued; never before a revert */
-/* sdm_suspend() - waits for I/O in flight; -EINTR where a signal came first (it keeps running). */
-int sdm_suspend(const char *name, unsigned int flags, struct snapmgr_err *err);
+/* sdm_suspend() - waits for I/O in flight; -EINTR where a signal came first (it keeps running).
+ * @ret_openers (may be NULL): how often it was open once it was suspended. */
+int sdm_suspend(const char *name, unsigned int flags, uint32_t *ret_openers,
+		struct snapmgr_err *err);
 int sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie, struct snapmgr_err *err);
 /**
  * sdm_resume_unchanged() - where what is in it is as before the suspend

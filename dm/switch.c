@@ -22,6 +22,8 @@ struct member {
 	bool loaded, suspended;
 	int stat_fd; /* I/O counters of the device, where its page cache matters; -1: none */
 	char stat_before[256];
+	uint32_t
+		openers; /* once it was suspended: who comes later reads nothing before the resume */
 	struct sdm_purge *purge;
 	bool purging, dirty; /* the helper is not back yet; its page cache was in our way */
 };
@@ -270,7 +272,7 @@ static int suspend_all(struct sdm_switch *sw, struct snapmgr_err *err)
 	if (sw->opts.timed || sw->critical.timed)
 		sw->began_ns = sm_monotonic_ns();
 	while (m < sw->members + sw->n) {
-		r = sdm_suspend(m->d.dev->name, m->d.suspend_flags, err);
+		r = sdm_suspend(m->d.dev->name, m->d.suspend_flags, &m->openers, err);
 		if (r == -EINTR && sw->critical.timed &&
 		    sm_monotonic_ns() - sw->began_ns < ms * UINT64_C(1000000))
 			continue; /* stopped and continued, or looked at by a debugger */
@@ -287,10 +289,8 @@ static int suspend_all(struct sdm_switch *sw, struct snapmgr_err *err)
 static bool cache_is_empty(const struct member *m)
 {
 	char stat_now[sizeof(m->stat_before)];
-	struct sdm_info info;
 
-	return sdm_info(m->d.dev->name, &info, NULL) == 0 && info.open_count <= 1 &&
-	       read_stat(m->stat_fd, stat_now, sizeof(stat_now)) &&
+	return m->openers <= 1 && read_stat(m->stat_fd, stat_now, sizeof(stat_now)) &&
 	       strcmp(stat_now, m->stat_before) == 0;
 }
 

@@ -268,15 +268,22 @@ static void checkpoint_beyond(struct scat *cat, uint32_t limit)
 		cat->impatient = checkpoint(cat, cat->impatient ? 0 : tries, NULL) < 0;
 }
 
+/* Because what is committed to the log must find room in the database later. */
+static int limit_pages(struct scat *cat, struct snapmgr_err *err)
+{
+	char sql[64];
+
+	(void)snprintf(sql, sizeof(sql), "PRAGMA max_page_count=%llu",
+		       (unsigned long long)(cat->vfs->region.db_len / SCAT_PAGE_BYTES));
+	return exec(cat, sql, err);
+}
+
 static int prepare_writer(struct scat *cat, struct snapmgr_err *err)
 {
-	char sql[96];
-	int r;
+	int r = exec(cat, "PRAGMA synchronous=FULL", err);
 
-	/* the limit, because what is committed to the log must find room in the database later */
-	(void)snprintf(sql, sizeof(sql), "PRAGMA synchronous=FULL;PRAGMA max_page_count=%llu",
-		       (unsigned long long)(cat->vfs->region.db_len / SCAT_PAGE_BYTES));
-	r = exec(cat, sql, err);
+	if (r == 0)
+		r = limit_pages(cat, err);
 	if (r == 0)
 		checkpoint_beyond(cat, FRAMES(cat, 2)); /* writers that died never closed */
 	return r;
@@ -461,19 +468,23 @@ uint64_t scat_used_bytes(struct scat *cat)
 
 uint64_t scat_size_bytes(const struct scat *cat)
 {
-	return cat->vfs->region.db_len;
+	return scat_region_db_len(&cat->vfs->region, UINT64_MAX);
 }
 
 int scat_check_room(struct scat *cat, struct snapmgr_err *err)
 {
+	const uint64_t known = cat->vfs->region.db_len;
 	int64_t pages = 0;
+	uint64_t wanted, now;
 	int r = count_pages(cat, &pages, err);
 
 	if (r < 0)
 		return r;
-	if ((uint64_t)pages + RESERVE_PAGES > cat->vfs->region.db_len / SCAT_PAGE_BYTES)
+	wanted = ((uint64_t)pages + RESERVE_PAGES) * SCAT_PAGE_BYTES;
+	now = scat_region_db_len(&cat->vfs->region, wanted);
+	if (wanted > now)
 		return scat_sql_failed(cat, SQLITE_FULL, err);
-	return 0;
+	return now == known ? 0 : limit_pages(cat, err);
 }
 
 uint64_t scat_syncs(const struct scat *cat)

@@ -75,11 +75,17 @@ int scat_region_write(const struct scat_region *region, const void *buf, size_t 
 	return 0;
 }
 
-static int open_region(const char *path, bool writable, struct scat_region *region,
-		       uint64_t *ret_bytes, struct snapmgr_err *err)
+static int open_failed(const char *path, struct snapmgr_err *err)
 {
-	off_t end = -1;
+	bool denied = errno == EACCES || errno == EPERM;
 
+	return sm_fail(err, denied ? SNAPMGR_PERMISSION : SNAPMGR_IO, errno,
+		       "cannot open catalogue '%s'", path);
+}
+
+static int open_region(const char *path, bool writable, struct scat_region *region,
+		       struct snapmgr_err *err)
+{
 	memset(region, 0, sizeof(*region));
 	region->writable = writable;
 	region->fd = -1;
@@ -87,32 +93,48 @@ static int open_region(const char *path, bool writable, struct scat_region *regi
 		return sm_fail(err, SNAPMGR_INTERNAL, ENAMETOOLONG, "path '%.100s...' is too long",
 			       path);
 	region->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY);
-	if (region->fd >= 0)
-		end = lseek(region->fd, 0, SEEK_END);
-	if (end < 0) {
-		bool denied = errno == EACCES || errno == EPERM;
-
-		return sm_fail(err, denied ? SNAPMGR_PERMISSION : SNAPMGR_IO, errno,
-			       "cannot open catalogue '%s'", path);
-	}
-	*ret_bytes = (uint64_t)end;
+	if (region->fd < 0)
+		return open_failed(path, err);
 	if (ioctl(region->fd, BLKGETDISKSEQ, &region->life) < 0)
 		region->life = pretended_life; /* a file, or an older kernel */
 	return 0;
 }
 
+static int end_of(const struct scat_region *region, uint64_t *ret, struct snapmgr_err *err)
+{
+	off_t end = lseek(region->fd, 0, SEEK_END);
+
+	if (end < 0)
+		return open_failed(region->path, err);
+	*ret = (uint64_t)end;
+	return 0;
+}
+
+static void set_length(struct scat_region *region, uint64_t bytes)
+{
+	region->db_len = bytes - region->db_at;
+	region->db_len -= region->db_len % SCAT_PAGE_BYTES;
+}
+
+uint64_t scat_region_db_len(struct scat_region *region, uint64_t wanted)
+{
+	off_t end = wanted > region->db_len ? lseek(region->fd, 0, SEEK_END) : -1;
+
+	if (end > 0 && (uint64_t)end > region->db_at + region->db_len)
+		set_length(region, (uint64_t)end);
+	return region->db_len;
+}
+
 int scat_region_reopen(struct scat_region *region, struct snapmgr_err *err)
 {
 	struct scat_region again;
-	uint64_t bytes = 0;
-	int r = open_region(region->path, region->writable, &again, &bytes, err);
+	int r = open_region(region->path, region->writable, &again, err);
 
 	if (r < 0) {
 		scat_region_close(&again);
 		return r;
 	}
-	if (!again.life || again.life != region->life ||
-	    (bytes - region->db_at) / SCAT_PAGE_BYTES * SCAT_PAGE_BYTES != region->db_len) {
+	if (!again.life || again.life != region->life) {
 		scat_region_close(&again);
 		return -ESTALE;
 	}
@@ -150,9 +172,11 @@ int scat_region_format(const char *path, const struct sm_uuid *pool, struct snap
 {
 	unsigned char header[HEADER_BYTES] = { 0 }, zeroes[SCAT_PAGE_BYTES] = { 0 };
 	struct scat_region region;
-	uint64_t bytes;
-	int r = open_region(path, true, &region, &bytes, err);
+	uint64_t bytes = 0;
+	int r = open_region(path, true, &region, err);
 
+	if (r == 0)
+		r = end_of(&region, &bytes, err);
 	if (r == 0 && bytes < SCAT_MIN_BYTES)
 		r = sm_fail(err, SNAPMGR_NO_SPACE, ENOSPC,
 			    "'%s' is too small for a catalogue: it needs %llu bytes", path,
@@ -217,8 +241,7 @@ static int decode_header(const unsigned char *header, uint64_t bytes, struct sca
 	    region->wal_len % SCAT_PAGE_BYTES || region->wal_len > formatted / 2 ||
 	    region->db_at != region->wal_at + region->wal_len || version == 0)
 		return damaged(region, "its header has impossible offsets", err);
-	region->db_len = bytes - region->db_at;
-	region->db_len -= region->db_len % SCAT_PAGE_BYTES;
+	set_length(region, bytes);
 	return 0;
 }
 
@@ -229,8 +252,10 @@ int scat_region_open(const char *path, const struct sm_uuid *pool, bool writable
 	struct scat_region region;
 	uint64_t bytes = 0;
 	ssize_t n = 0;
-	int r = open_region(path, writable, &region, &bytes, err);
+	int r = open_region(path, writable, &region, err);
 
+	if (r == 0)
+		r = end_of(&region, &bytes, err);
 	if (r == 0) {
 		n = scat_region_read(&region, header, sizeof(header), 0);
 		if (n < 0)

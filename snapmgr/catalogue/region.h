@@ -31,9 +31,12 @@ int scat_region_open(const char *path, const struct sm_uuid *pool, bool writable
 		     struct scat_region *ret, struct snapmgr_err *err);
 /**
  * scat_region_reopen() - after a close, where the device is still the one it was
- * Return: 0; -ESTALE (err untouched) where it is another one, has grown, or cannot tell; ...
+ * Return: 0; -ESTALE (err untouched) where it is another one, or cannot tell; ...
  */
 int scat_region_reopen(struct scat_region *region, struct snapmgr_err *err);
+/* scat_region_db_len() - bytes for the database; looked at again where @wanted is more than were known,
+ * since the region may have been extended. */
+uint64_t scat_region_db_len(struct scat_region *region, uint64_t wanted);
 void scat_region_close(struct scat_region *region);
 /* scat_region_format() - write a header; log and database become empty. Flushes all but the header. */
 int scat_region_format(const char *path, const struct sm_uuid *pool, struct snapmgr_err *err);

@@ -99,9 +99,10 @@ static uint64_t area_at(const struct file *f)
 	return f->wal ? f->vfs->region.wal_at : f->vfs->region.db_at;
 }
 
-static uint64_t area_len(const struct file *f)
+/* @wanted: how far the caller reaches */
+static uint64_t area_len(struct file *f, uint64_t wanted)
 {
-	return f->wal ? f->vfs->region.wal_len : f->vfs->region.db_len;
+	return f->wal ? f->vfs->region.wal_len : scat_region_db_len(&f->vfs->region, wanted);
 }
 
 static int close_file(sqlite3_file *base)
@@ -114,7 +115,7 @@ static int close_file(sqlite3_file *base)
 static int read_file(sqlite3_file *base, void *buf, int amount, sqlite3_int64 at)
 {
 	struct file *f = file_of(base);
-	uint64_t len = area_len(f), from = (uint64_t)at, want = (uint64_t)amount;
+	uint64_t from = (uint64_t)at, want = (uint64_t)amount, len = area_len(f, from + want);
 	ssize_t n;
 	int r = f->wal ? scat_vfs_release(f->vfs) : 0;
 
@@ -136,7 +137,7 @@ static int read_file(sqlite3_file *base, void *buf, int amount, sqlite3_int64 at
 static int write_file(sqlite3_file *base, const void *buf, int amount, sqlite3_int64 at)
 {
 	struct file *f = file_of(base);
-	uint64_t len = area_len(f), from = (uint64_t)at, want = (uint64_t)amount;
+	uint64_t from = (uint64_t)at, want = (uint64_t)amount, len = area_len(f, from + want);
 	int r;
 
 	if (from > len || want > len - from) {
@@ -237,7 +238,7 @@ static int db_size(struct scat_vfs *vfs, sqlite3_int64 *ret)
 {
 	unsigned char header[DB_HEADER_BYTES] = { 0 };
 	ssize_t n = scat_region_read(&vfs->region, header, sizeof(header), vfs->region.db_at);
-	uint64_t size;
+	uint64_t size, len;
 
 	if (n < 0)
 		return scat_vfs_failed(vfs, SQLITE_IOERR_FSTAT, (int)n, NULL);
@@ -246,7 +247,8 @@ static int db_size(struct scat_vfs *vfs, sqlite3_int64 *ret)
 	size = (uint64_t)get_be32(header + DB_PAGES_AT) * SCAT_PAGE_BYTES;
 	if (size == 0)
 		size = SCAT_PAGE_BYTES;
-	*ret = (sqlite3_int64)(size < vfs->region.db_len ? size : vfs->region.db_len);
+	len = scat_region_db_len(&vfs->region, size);
+	*ret = (sqlite3_int64)(size < len ? size : len);
 	return SQLITE_OK;
 }
 

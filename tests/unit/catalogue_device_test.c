@@ -174,16 +174,55 @@ ATF_TC_BODY(a_parked_catalogue_of_another_device_is_stale, tc)
 	scat_pretend_life(6);
 	ATF_CHECK_EQ(-ESTALE, scat_unpark(cat, &rig_err));
 	scat_close(cat);
-	scat_pretend_life(6);
-	cat = rig_open(true);
-	scat_park(cat);
-	ATF_REQUIRE_EQ(0, truncate(REGION, (off_t)REGION_BYTES + 65536));
-	ATF_CHECK_EQ(-ESTALE, scat_unpark(cat, &rig_err)); /* its database would be too small */
-	scat_close(cat);
 	scat_pretend_life(0);
 	cat = rig_open(true);
 	scat_park(cat);
 	ATF_CHECK_EQ(-ESTALE, scat_unpark(cat, &rig_err)); /* who knows */
+	scat_close(cat);
+}
+
+/* Return: what ended it. */
+static int fill(struct scat *cat, struct scat_volume *v)
+{
+	static unsigned int n;
+	struct scat_snapshot s;
+	char name[16];
+	int r = 0;
+
+	while (r == 0) {
+		MUST(scat_begin(cat, &rig_err));
+		for (int i = 0; r == 0 && i < 50; i++) {
+			(void)snprintf(name, sizeof(name), "n%u", n++);
+			memset(v->c.description, 'd', SNAPMGR_DESC_MAX);
+			r = rig_snapshot_in(cat, v, name, &s);
+		}
+		if (r == 0)
+			r = scat_commit(cat, false, &rig_err);
+	}
+	scat_rollback(cat);
+	return r;
+}
+
+ATF_TC_WITHOUT_HEAD(a_parked_catalogue_finds_the_room_that_an_extend_gave_it);
+ATF_TC_BODY(a_parked_catalogue_finds_the_room_that_an_extend_gave_it, tc)
+{
+	struct scat_volume v;
+	struct scat *cat;
+
+	scat_pretend_life(5);
+	cat = fresh();
+	v = rig_volume(cat, "v");
+	ATF_REQUIRE_EQ(-ENOSPC, fill(cat, &v));
+	MUST(scat_checkpoint(cat, &rig_err));
+	scat_park(cat);
+	ATF_REQUIRE_EQ(0, truncate(REGION, (off_t)(2 * REGION_BYTES)));
+	MUST(scat_unpark(cat, &rig_err));
+	MUST(scat_volume_by_name(cat, "v", &v, &rig_err));
+	(void)rig_snapshot(cat, &v, "more");
+	ATF_CHECK_EQ(-ENOSPC, fill(cat, &v));
+	ATF_CHECK(scat_used_bytes(cat) > (uint64_t)REGION_BYTES);
+	scat_rollback(cat);
+	ATF_CHECK_EQ(0, rig_count_findings(cat));
 	scat_close(cat);
 }
 
@@ -208,6 +247,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_write_that_fails_fails_a_commit_without_flush_too);
 	ATF_TP_ADD_TC(tp, a_parked_catalogue_sees_what_others_did_meanwhile);
 	ATF_TP_ADD_TC(tp, a_parked_catalogue_of_another_device_is_stale);
+	ATF_TP_ADD_TC(tp, a_parked_catalogue_finds_the_room_that_an_extend_gave_it);
 	ATF_TP_ADD_TC(tp, a_run_folder_that_cannot_be_used_is_named);
 	return atf_no_error();
 }

@@ -337,7 +337,7 @@ ATF_TC_BODY(healing_follows_the_commit_of_a_suspended_device, tc)
 	for (int forward = 0; forward < 2; forward++) {
 		set_up();
 		require(sdm_load(&a, &target_a, 1, &err), &err);
-		require(sdm_suspend("a", 0, &err), &err);
+		require(sdm_suspend("a", 0, NULL, &err), &err);
 		ATF_CHECK_EQ(1, sdm_switch_heal(&a, forward, &err));
 		check_contents(forward ? 11 : 1, 2);
 		ATF_CHECK_EQ(0, sdm_switch_heal(&a, forward, &err));

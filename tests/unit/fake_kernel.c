@@ -212,7 +212,8 @@ int sdm_clear(const char *name, struct snapmgr_err *err)
 	return 0;
 }
 
-int sdm_suspend(const char *name, unsigned int flags, struct snapmgr_err *err)
+int sdm_suspend(const char *name, unsigned int flags, uint32_t *ret_openers,
+		struct snapmgr_err *err)
 {
 	struct device *d = fake_find(name);
 	int r = fake_record(true, "suspend %s", name);
@@ -223,6 +224,8 @@ int sdm_suspend(const char *name, unsigned int flags, struct snapmgr_err *err)
 	if (r < 0)
 		return fake_refused(err, r, "suspend", name);
 	d->suspended = true;
+	if (ret_openers)
+		*ret_openers = fake_users(d);
 	return 0;
 }
 

@@ -131,7 +131,7 @@ ATF_TC_BODY(what_is_not_there_is_said_to_be_missing, tc)
 	ATF_CHECK_EQ(SNAPMGR_NOT_FOUND, err.code);
 	ATF_CHECK_EQ(-ENOENT, sdm_load(&dev, &target, 1, &err));
 	ATF_CHECK_EQ(-ENOENT, sdm_clear(dev.name, &err));
-	ATF_CHECK_EQ(-ENOENT, sdm_suspend(dev.name, 0, &err));
+	ATF_CHECK_EQ(-ENOENT, sdm_suspend(dev.name, 0, NULL, &err));
 	ATF_CHECK_EQ(-ENOENT, sdm_resume(&dev, NULL, &err));
 	ATF_CHECK_EQ(-ENOENT, sdm_resume_unchanged(dev.name, &err));
 	ATF_CHECK_EQ(-ENOENT, sdm_rename(&dev, "snapmgr-rig-other", NULL, &err));

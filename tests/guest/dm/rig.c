@@ -196,7 +196,7 @@ struct sdm_device rig_thin(const struct rig *rig, const char *name, uint32_t id,
 
 void rig_snap(const struct rig *rig, const struct sdm_device *dev, uint32_t id, uint32_t origin)
 {
-	MUST(sdm_suspend(dev->name, 0, &err));
+	MUST(sdm_suspend(dev->name, 0, NULL, &err));
 	MUST(sdm_thin_snap(rig->pool.name, id, origin, &err));
 	MUST(sdm_resume(dev, NULL, &err));
 }

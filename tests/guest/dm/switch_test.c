@@ -479,7 +479,7 @@ static void make_head(const struct rig *rig, const struct sdm_device *by, uint32
 		REQUIRE_OK(sdm_create(by, &target, 1, NULL, &err));
 	} else {
 		REQUIRE_OK(sdm_load(by, &target, 1, &err));
-		REQUIRE_OK(sdm_suspend(by->name, 0, &err));
+		REQUIRE_OK(sdm_suspend(by->name, 0, NULL, &err));
 		REQUIRE_OK(sdm_resume(by, NULL, &err));
 	}
 	number_pages(by, (uint8_t)id);
@@ -547,7 +547,7 @@ ATF_TC_BODY(a_buffered_writer_brings_no_page_across, tc)
 		REQUIRE_OK((err = why, r));
 		switched++;
 		stale += stale_pages(fd, (uint8_t)id);
-		REQUIRE_OK(sdm_suspend(dev.name, 0, &err)); /* writes out what is dirty */
+		REQUIRE_OK(sdm_suspend(dev.name, 0, NULL, &err)); /* writes out what is dirty */
 		REQUIRE_OK(sdm_resume(&dev, NULL, &err));
 		written += pages_on_disk_of_others(&dev, (uint8_t)id);
 	}
@@ -626,13 +626,13 @@ ATF_TC_BODY(what_a_dead_owner_left_is_healed, tc)
 
 	rig_snap(&rig, &dev, 2, 1);
 	REQUIRE_OK(sdm_load(&dev, &target, 1, &err));
-	REQUIRE_OK(sdm_suspend(dev.name, 0, &err));
+	REQUIRE_OK(sdm_suspend(dev.name, 0, NULL, &err));
 	ATF_CHECK_EQ(1, sdm_switch_heal(&dev, false, NULL));
 	ATF_CHECK_EQ(1, rig_live_id(&dev));
 	ATF_CHECK(!rig_info(&dev).suspended);
 
 	REQUIRE_OK(sdm_load(&dev, &target, 1, &err));
-	REQUIRE_OK(sdm_suspend(dev.name, 0, &err));
+	REQUIRE_OK(sdm_suspend(dev.name, 0, NULL, &err));
 	ATF_CHECK_EQ(1, sdm_switch_heal(&dev, true, NULL));
 	ATF_CHECK_EQ(2, rig_live_id(&dev));
 	ATF_CHECK(!rig_info(&dev).suspended);

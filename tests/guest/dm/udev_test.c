@@ -188,7 +188,7 @@ ATF_TC_BODY(internal_devices_are_never_linked, tc)
 	REQUIRE_OK(sdm_create(&dev, &target, 1, NULL, &err));
 	mkfs(&dev);
 	check_hidden(&dev);
-	REQUIRE_OK(sdm_suspend(dev.name, 0, &err));
+	REQUIRE_OK(sdm_suspend(dev.name, 0, NULL, &err));
 	REQUIRE_OK(sdm_resume(&dev, NULL, &err));
 	rig_run("udevadm settle");
 	check_hidden(&dev);
@@ -300,7 +300,7 @@ ATF_TC_BODY(a_cookie_that_udev_never_answers_is_given_up, tc)
 	dev = rig_thin(&rig, "vol", 1, MIB);
 	rig_run("udevadm settle; ipcs -s | grep -c 0x0d4d >before; udevadm control --stop-exec-queue");
 	ATF_REQUIRE(sdm_cookie_make(&cookie, &err) == 0 && cookie.made);
-	ATF_REQUIRE_EQ(0, sdm_suspend(dev.name, 0, &err));
+	ATF_REQUIRE_EQ(0, sdm_suspend(dev.name, 0, NULL, &err));
 	ATF_REQUIRE_EQ(0, sdm_resume(&dev, &cookie, &err));
 	ns = sm_monotonic_ns();
 	ATF_CHECK_EQ(-ETIMEDOUT, sdm_cookie_wait(&cookie, 300, &err));

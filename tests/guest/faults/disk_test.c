@@ -76,7 +76,7 @@ static void switch_to(int n, const struct sdm_target *targets, size_t count)
 	struct sdm_device dev = device(n == 0 ? "bad-0" : "bad-1");
 
 	DO(sdm_load(&dev, targets, count, &err));
-	DO(sdm_suspend(dev.name, SDM_SKIP_LOCKFS | SDM_NOFLUSH, &err));
+	DO(sdm_suspend(dev.name, SDM_SKIP_LOCKFS | SDM_NOFLUSH, NULL, &err));
 	DO(sdm_resume(&dev, NULL, &err));
 }
 

@@ -242,7 +242,7 @@ ATF_TC_BODY(a_volume_that_cannot_be_healed_says_so_and_keeps_no_other_one_from_w
 		struct snapmgr_object o;
 
 		lab_show("p/v", &o);
-		LAB_DO(sdm_suspend(o.dm_name, 0, &err));
+		LAB_DO(sdm_suspend(o.dm_name, 0, NULL, &err));
 	}
 	resumes_fail = 1000;
 	lab_snapshot("p/w@x");

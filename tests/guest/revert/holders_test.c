@@ -206,7 +206,7 @@ ATF_TC_BODY(a_volume_that_somebody_suspended_is_refused_and_not_waited_for, tc)
 
 	(void)make_volume();
 	lab_dm("p/v", &info);
-	LAB_DO(sdm_suspend(info.name, 0, &err));
+	LAB_DO(sdm_suspend(info.name, 0, NULL, &err));
 	LAB_REFUSED(SNAPMGR_BAD_STATE, snapmgr_revert(lab, "p/v@s", NULL, NULL, &err));
 	LAB_SAYS("suspended");
 	LAB_DO(snapmgr_recover(lab, "p", NULL, NULL, &err));
