@@ -30,14 +30,14 @@ HOST_SRC = $(addprefix snapmgr/host/, \
 	openers.c probe.c remount.c scan.c stack.c sys.c thawer.c unmount.c upper.c)
 CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	catalogue.c check.c garbage_rows.c group_rows.c lock.c message_rows.c operation_rows.c pool_row.c \
-	quota_rows.c region.c row.c \
+	progress.c quota_rows.c region.c row.c \
 	rundir.c schema.c set_rows.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
 	undo_rows.c vfs.c vfs_shm.c volume_rows.c \
 	dump.c dump_read.c property_rows.c restore.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	names.c regions.c registry.c thin.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
-	backup.c inactive.c inventory.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \
+	backup.c inactive.c inventory.c lasting.c lasting_recover.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \
 	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
 	garbage.c group.c group_object.c handle.c head.c layout.c list.c members.c members_use.c names.c \
 	message.c messages.c monitor.c monitor_pool.c object.c operation.c operations.c pool.c \

@@ -134,7 +134,7 @@ int scat_schema_end(struct scat *cat, struct snapmgr_err *err)
 
 static int fill(struct scat *cat, const struct scat_pool *pool, struct snapmgr_err *err)
 {
-	static const char make[] = "INSERT INTO pool VALUES(1,?1,'','',0,0,0,0,0,0,0,0,0)";
+	static const char make[] = "INSERT INTO pool VALUES(1,?1,'','',0,0,0,0,0,0,0,0,0,0)";
 	int r = scat_schema_begin(cat, err);
 
 	if (r == 0)

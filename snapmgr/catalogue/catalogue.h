@@ -51,6 +51,7 @@ struct scat_pool { /* one row */
 	uint64_t next_transaction_id; /* = transaction_id, or one more while activation moves on */
 	uint64_t
 		quotas; /* rows of quotas: where there are none, nothing else is asked; read only */
+	uint64_t operations; /* rows of those, likewise */
 };
 struct scat_common { /* what volumes and snapshots share */
 	struct sm_uuid uuid;
@@ -120,6 +121,7 @@ struct scat_set { /* a snapshot of a group: those with this UUID as taken_with *
 	uint32_t members; /* how many snapshots it had when it was taken */
 	uint32_t left;	  /* how many of them there are; filled by reads */
 };
+#define SCAT_DETAIL_MAX 1024 /* bytes of an operation's detail, with its NUL */
 /* One that lasts longer than its hold of the pool's lock. The others are told of in the lock's file. */
 struct scat_operation {
 	int64_t id;
@@ -131,6 +133,10 @@ struct scat_operation {
 	int32_t pid;
 	uint64_t start_ticks; /* field 22 of /proc/PID/stat */
 	int64_t started_at_us;
+	uint32_t thin;			 /* that it fills and no other row names; 0: none */
+	uint64_t todo_bytes, done_bytes; /* done: for good, as of the last checkpoint */
+	bool resumable; /* where its owner is dead it waits for the same again, until cancelled */
+	char detail[SCAT_DETAIL_MAX]; /* the verb's own */
 };
 
 /**
@@ -208,7 +214,8 @@ int scat_volume_each(struct scat *cat, scat_volume_fn *visit, void *data, struct
 /* insert: sets ->id. -EEXIST (exists) where the name is taken (by a group, too). */
 int scat_volume_insert(struct scat *cat, struct scat_volume *volume, struct snapmgr_err *err);
 int scat_volume_update(struct scat *cat, const struct scat_volume *volume, struct snapmgr_err *err);
-/* scat_states_reset() - of all volumes and snapshots, back to available. */
+/* scat_states_reset() - of all volumes and snapshots that no operation works on, back to available;
+ * one that never was finished goes to error. */
 int scat_states_reset(struct scat *cat, struct snapmgr_err *err);
 /* delete: its snapshots stay, with volume 0; its undo points must be gone; tags go. */
 int scat_volume_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
@@ -307,11 +314,19 @@ int scat_garbage_add(struct scat *cat, uint32_t thin, struct snapmgr_err *err);
 int scat_garbage_remove(struct scat *cat, uint32_t thin, struct snapmgr_err *err);
 int scat_garbage_each(struct scat *cat, int (*visit)(uint32_t thin, void *data), void *data,
 		      struct snapmgr_err *err);
-/* Is @thin named by a volume, snapshot, undo point or as garbage? 1, 0 or a negative errno. */
+/* Is @thin named by a volume, snapshot, undo point, operation or as garbage? 1, 0 or a negative errno. */
 int scat_thin_named(struct scat *cat, uint32_t thin, struct snapmgr_err *err);
 
 int scat_operation_insert(struct scat *cat, struct scat_operation *op, struct snapmgr_err *err);
+/* scat_operation_update() - its owner, thin, todo, done and detail; -ENOENT: it is gone */
+int scat_operation_update(struct scat *cat, const struct scat_operation *op,
+			  struct snapmgr_err *err);
 int scat_operation_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
+int scat_operation_by_uuid(struct scat *cat, const struct sm_uuid *uuid, struct scat_operation *ret,
+			   struct snapmgr_err *err);
+/* scat_operation_on() - that of a volume; @volume 0: of a snapshot. There are few: no index. */
+int scat_operation_on(struct scat *cat, int64_t volume, int64_t snapshot,
+		      struct scat_operation *ret, struct snapmgr_err *err);
 typedef int scat_operation_fn(const struct scat_operation *op, void *data);
 int scat_operation_each(struct scat *cat, scat_operation_fn *visit, void *data,
 			struct snapmgr_err *err);

@@ -50,6 +50,7 @@ int scat_thin_named(struct scat *cat, uint32_t thin, struct snapmgr_err *err)
 	static const char sql[] = "SELECT EXISTS(SELECT 1 FROM volumes WHERE thin=?1)"
 				  "OR EXISTS(SELECT 1 FROM snapshots WHERE thin=?1)"
 				  "OR EXISTS(SELECT 1 FROM undos WHERE thin=?1)"
+				  "OR EXISTS(SELECT 1 FROM operations WHERE thin=?1)"
 				  "OR EXISTS(SELECT 1 FROM garbage WHERE thin=?1)";
 	int64_t named = 0;
 	int r = scat_number(cat, sql, ARGS(ARG_INT(thin)), &named, err);

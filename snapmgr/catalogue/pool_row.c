@@ -21,6 +21,7 @@ static int read_pool(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct sna
 	p.transaction_id = (uint64_t)scat_row_int(&row, 0, INT64_MAX, "transaction id");
 	p.next_transaction_id = (uint64_t)scat_row_int(&row, 0, INT64_MAX, "next transaction id");
 	p.quotas = (uint64_t)scat_row_int(&row, 0, INT64_MAX, "number of quotas");
+	p.operations = (uint64_t)scat_row_int(&row, 0, INT64_MAX, "number of operations");
 	if (!row.wrong && p.block_bytes != 512 && p.block_bytes != 4096)
 		row.wrong = "block size";
 	if (!row.wrong && p.next_transaction_id != p.transaction_id &&
@@ -40,7 +41,7 @@ int scat_pool_get(struct scat *cat, struct scat_pool *ret, struct snapmgr_err *e
 {
 	static const char sql[] =
 		"SELECT uuid,name,driver,created_at,chunk_sectors,block_bytes,next_thin,"
-		"reserved_thin,transaction_id,next_transaction_id,quotas FROM pool WHERE id=1";
+		"reserved_thin,transaction_id,next_transaction_id,quotas,operations FROM pool WHERE id=1";
 	int r = scat_get(cat, sql, NULL, read_pool, ret, err);
 
 	return r == -ENOENT ? scat_damaged(cat, err, "it does not know its own pool") : r;

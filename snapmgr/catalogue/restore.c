@@ -140,11 +140,17 @@ static int fill_table(struct fill *f, const char *name)
 static int settle_states(struct scat *cat, struct snapmgr_err *err)
 {
 	static const char volumes[] =
-		"UPDATE volumes SET state='available' WHERE state IN('creating',"
+		"UPDATE volumes SET state=CASE state WHEN 'creating'THEN'error'ELSE'available'END "
+		"WHERE state IN('creating',"
 		"'snapshotting','reverting','extending','shrinking','deleting')";
-	static const char snapshots[] = "UPDATE snapshots SET state='available' WHERE state "
-					"IN('creating','restoring','deleting')";
-	int r = scat_run(cat, volumes, NULL, err);
+	static const char snapshots[] =
+		"UPDATE snapshots SET state=CASE state WHEN 'creating'THEN'error'ELSE'available'END "
+		"WHERE state IN('creating','restoring','deleting')";
+	static const char none[] = "UPDATE pool SET operations=0 WHERE id=1";
+	int r = scat_run(cat, none, NULL, err);
+
+	if (r >= 0)
+		r = scat_run(cat, volumes, NULL, err);
 
 	if (r >= 0)
 		r = scat_run(cat, snapshots, NULL, err);

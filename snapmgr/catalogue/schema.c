@@ -47,7 +47,8 @@ static const struct object objects[] = {
 			     "chunk_sectors INTEGER NOT NULL,block_bytes INTEGER NOT NULL,"
 			     "next_thin INTEGER NOT NULL,reserved_thin INTEGER NOT NULL,"
 			     "transaction_id INTEGER NOT NULL,next_transaction_id INTEGER NOT NULL,"
-			     "checkpoints INTEGER NOT NULL,quotas INTEGER NOT NULL"),
+			     "checkpoints INTEGER NOT NULL,quotas INTEGER NOT NULL,"
+			     "operations INTEGER NOT NULL"),
 	STRICT_KEYED("properties", "key TEXT PRIMARY KEY,value TEXT NOT NULL"),
 	/* the name space that volumes and groups share */
 	STRICT_TABLE("names", "id INTEGER PRIMARY KEY,name TEXT NOT NULL UNIQUE"),
@@ -108,7 +109,8 @@ static const struct object objects[] = {
 				   "new_size INTEGER,"
 				   "boot_id BLOB NOT NULL,pid INTEGER NOT NULL,"
 				   "start_ticks INTEGER NOT NULL,started_at INTEGER NOT NULL,"
-				   "detail TEXT"),
+				   "thin INTEGER,todo INTEGER NOT NULL,done INTEGER NOT NULL,"
+				   "resumable INTEGER NOT NULL,detail TEXT NOT NULL"),
 	STRICT_TABLE("garbage", "thin INTEGER PRIMARY KEY"),
 	/* no index: a message costs the last page of its table */
 	STRICT_TABLE("messages", "id INTEGER PRIMARY KEY,created_at INTEGER NOT NULL,"

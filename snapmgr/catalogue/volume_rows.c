@@ -199,9 +199,13 @@ int scat_volume_update(struct scat *cat, const struct scat_volume *v, struct sna
 int scat_states_reset(struct scat *cat, struct snapmgr_err *err)
 {
 	static const char volumes[] =
-		"UPDATE volumes SET state='available' WHERE state<>'available'";
+		"UPDATE volumes SET state=CASE state WHEN 'creating'THEN'error'ELSE'available'END "
+		"WHERE state<>'available'AND NOT EXISTS"
+		"(SELECT 1 FROM operations WHERE volume=volumes.id)";
 	static const char snapshots[] =
-		"UPDATE snapshots SET state='available' WHERE state<>'available'";
+		"UPDATE snapshots SET state=CASE state WHEN 'creating'THEN'error'ELSE'available'END "
+		"WHERE state<>'available'AND NOT EXISTS"
+		"(SELECT 1 FROM operations WHERE snapshot=snapshots.id)";
 	int r = scat_run(cat, volumes, NULL, err);
 
 	if (r >= 0)

@@ -69,6 +69,11 @@ int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_
 int sm_pool_reopen(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_pool_unlock() - let others in, without what was not committed; the catalogue stays open. */
 void sm_pool_unlock(struct sm_pool *pool);
+/**
+ * sm_pool_relock() - the lock again after sm_pool_unlock(), in a transaction, and the pool's row as it is
+ * now; what the dead left meanwhile is finished first. Return: as sm_pool_open(); -EAGAIN (locked).
+ */
+int sm_pool_relock(struct sm_pool *pool, uint32_t wait_ms, struct snapmgr_err *err);
 /* sm_pool_settle() - unlock, then wait for udev; a timeout is a warning. */
 void sm_pool_settle(struct sm_pool *pool);
 void sm_pool_close(struct sm_pool *pool); /* zeroed or closed is fine */
@@ -510,7 +515,27 @@ void sm_message_failed(struct sm_pool *pool, const struct sm_message *about, con
 void sm_message_volume_failed(struct sm_pool *pool, const struct scat_volume *v,
 			      const struct snapmgr_err *why);
 
+/* ---- lasting.h has the operations that outlast their hold of the lock ---- */
+
+/* sm_lasting_owner_alive() - not dead; however slow */
+bool sm_lasting_owner_alive(const struct scat_operation *op);
+/* sm_lasting_reap() - settle those whose owner is dead, but the resumable; nothing where there are none. */
+int sm_lasting_reap(struct sm_pool *pool, struct snapmgr_err *err);
+/**
+ * sm_state_conflict() - -EBUSY (bad_state) that names the state, and the operation that gives it
+ * @volume, @snapshot: ids, one of them 0
+ */
+int sm_state_conflict(const struct sm_pool *pool, const char *what, const char *spec,
+		      enum scat_state state, int64_t volume, int64_t snapshot,
+		      struct snapmgr_err *err);
+/* sm_state_is_transition() - some operation is at work on what is in this state */
+bool sm_state_is_transition(enum scat_state state);
+
 /* ---- recover.c ---- */
+
+/* sm_recover_tell() - to who asked for a recovery, else as a warning. */
+void sm_recover_tell(struct sm_pool *pool, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /**
  * sm_recover_abandoned() - whatever somebody who died under the lock may have left

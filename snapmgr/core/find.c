@@ -274,6 +274,16 @@ static int find_anywhere(struct snapmgr *sm, const char *text, bool writable, st
 	return r;
 }
 
+/* Whatever is to be done to it: not while an operation works on it. */
+static int check_transition(const struct sm_found *f, struct snapmgr_err *err)
+{
+	if (f->has_snapshot && sm_state_is_transition(f->snapshot.c.state))
+		return sm_snapshot_ready(&f->pool, &f->snapshot, err);
+	if (f->has_volume && !f->has_snapshot && sm_state_is_transition(f->volume.c.state))
+		return sm_volume_ready(&f->pool, &f->volume, true, err);
+	return 0;
+}
+
 int sm_find(struct snapmgr *sm, const char *text, unsigned int want, bool writable,
 	    struct sm_found *ret, struct snapmgr_err *err)
 {
@@ -297,6 +307,8 @@ int sm_find(struct snapmgr *sm, const char *text, unsigned int want, bool writab
 	}
 	if (r == 0)
 		r = check_kind(text, kind_of(&f), want, err);
+	if (r == 0 && writable)
+		r = check_transition(&f, err);
 	if (r < 0)
 		return r;
 	*ret = f;

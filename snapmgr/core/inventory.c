@@ -73,6 +73,12 @@ static int name_garbage(uint32_t thin, void *data)
 	return name_one(data, &(struct sm_named){ .id = thin, .used_bytes = UINT64_MAX });
 }
 
+/* What a lasting one fills counts for nobody yet: where it is lost, it is made again. */
+static int name_operation(const struct scat_operation *op, void *data)
+{
+	return op->thin ? name_garbage(op->thin, data) : 0;
+}
+
 int sm_inventory_names(struct sm_inventory *inv, struct scat *cat, struct snapmgr_err *err)
 {
 	int r = scat_volume_each(cat, name_volume, inv, err);
@@ -81,6 +87,8 @@ int sm_inventory_names(struct sm_inventory *inv, struct scat *cat, struct snapmg
 		r = scat_snapshot_each(cat, -1, name_snapshot, inv, err);
 	if (r == 0)
 		r = scat_undo_each(cat, -1, name_undo, inv, err);
+	if (r == 0)
+		r = scat_operation_each(cat, name_operation, inv, err);
 	if (r == 0)
 		r = scat_garbage_each(cat, name_garbage, inv, err);
 	if (inv->n_named)

@@ -97,11 +97,13 @@ int sm_op_begin(struct sm_pool *pool, const char *verb, const char *volume, cons
 int sm_volume_ready(const struct sm_pool *pool, const struct scat_volume *v, bool also_error,
 		    struct snapmgr_err *err)
 {
+	char spec[SNAPMGR_SPEC_TEXT];
+
 	if (v->c.state == SCAT_AVAILABLE ||
 	    (also_error && (v->c.state == SCAT_REVERTING_ERROR || v->c.state == SCAT_ERROR)))
 		return 0;
-	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "volume '%s/%s' is in state '%s'",
-		       pool->row.name, v->c.name, scat_state_name(v->c.state));
+	(void)snprintf(spec, sizeof(spec), "%s/%s", pool->row.name, v->c.name);
+	return sm_state_conflict(pool, "volume", spec, v->c.state, v->id, 0, err);
 }
 
 int sm_snapshot_ready(const struct sm_pool *pool, const struct scat_snapshot *s,
@@ -112,8 +114,7 @@ int sm_snapshot_ready(const struct sm_pool *pool, const struct scat_snapshot *s,
 	if (s->c.state == SCAT_AVAILABLE)
 		return 0;
 	sm_snapshot_spec(pool, s, spec);
-	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "snapshot '%s' is in state '%s'", spec,
-		       scat_state_name(s->c.state));
+	return sm_state_conflict(pool, "snapshot", spec, s->c.state, 0, s->id, err);
 }
 
 int64_t sm_next_time(int64_t now_us, int64_t previous_us)

@@ -206,14 +206,21 @@ static int lock_it(struct seek *seek, struct sm_pool *ret, struct sm_uuid *ret_u
 	return r == 0 && seek->info.exists ? sm_pool_is_active(ret_uuid, ret_active, err) : r;
 }
 
-/* For writing: what the dead left is finished first. */
+/* What the dead left is finished first: those who died under the lock, and those who worked without. */
+static int finish_others(struct sm_pool *pool, struct snapmgr_err *err)
+{
+	int r = pool->lock.abandoned ? sm_recover_abandoned(pool, err) : 0;
+
+	if (r == 0 && pool->row.operations)
+		r = sm_lasting_reap(pool, err);
+	return r == 0 ? scat_begin(pool->cat, err) : r;
+}
+
 static int open_writable(const struct seek *seek, struct sm_pool *ret, struct snapmgr_err *err)
 {
 	int r = open_catalogue(&seek->info, true, ret, err);
 
-	if (r == 0 && ret->lock.abandoned)
-		r = sm_recover_abandoned(ret, err);
-	return r == 0 ? scat_begin(ret->cat, err) : r;
+	return r == 0 ? finish_others(ret, err) : r;
 }
 
 static int open_locked(struct seek *seek, struct sm_pool *ret, struct snapmgr_err *err)
@@ -281,7 +288,7 @@ static int open_again(struct snapmgr *sm, const char *pool, struct sm_pool *ret,
 	r = begin(ret, &uuid, true, err);
 	ret->b.pool_dev = sm->parked_dev;
 	ret->parkable = r == 0;
-	return r;
+	return r == 0 && ret->row.operations ? finish_others(ret, err) : r;
 }
 
 int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_pool *ret,
@@ -349,6 +356,30 @@ int sm_pool_reopen(struct sm_pool *pool, struct snapmgr_err *err)
 	pool->parkable = false;
 	r = scat_open(pool->node, &pool->b.uuid, SCAT_OWN, &pool->cat, err);
 	return r == 0 ? scat_pool_get(pool->cat, &pool->row, err) : r;
+}
+
+int sm_pool_relock(struct sm_pool *pool, uint32_t wait_ms, struct snapmgr_err *err)
+{
+	char text[SNAPMGR_UUID_TEXT];
+	int r;
+
+	sm_uuid_text(&pool->b.uuid, text);
+	r = slock_retake(text, wait_ms, &pool->lock, err);
+	if (r < 0)
+		return r;
+	if (pool->lock.abandoned) { /* who died may have left a commit that no index knows of */
+		r = sm_pool_reopen(pool, err);
+	} else {
+		scat_own(pool->cat);
+		r = scat_begin(pool->cat, err);
+		if (r == 0)
+			r = scat_pool_get(pool->cat, &pool->row, err);
+	}
+	if (r == 0)
+		r = finish_others(pool, err);
+	if (r < 0)
+		sm_pool_unlock(pool);
+	return r;
 }
 
 void sm_pool_unlock(struct sm_pool *pool)

@@ -112,6 +112,11 @@ static int name_undo(const struct scat_undo *u, void *data)
 	return name_id(data, u->thin, "an undo point");
 }
 
+static int name_operation(const struct scat_operation *op, void *data)
+{
+	return op->thin ? name_id(data, op->thin, "an operation") : 0;
+}
+
 /* Whether the kernel has it still is all the same. */
 static int name_garbage(uint32_t thin, void *data)
 {
@@ -194,6 +199,8 @@ static int check_ids(struct check *c)
 		r = scat_snapshot_each(c->pool.cat, -1, name_snapshot, c, c->err);
 	if (r == 0)
 		r = scat_undo_each(c->pool.cat, -1, name_undo, c, c->err);
+	if (r == 0)
+		r = scat_operation_each(c->pool.cat, name_operation, c, c->err);
 	if (r == 0)
 		r = c->pool.b.driver->ids(&c->pool.b, c->active, see_id, c, c->err);
 	if (r == 0)

@@ -147,6 +147,11 @@ static int see_garbage(uint32_t thin, void *data)
 	return 0;
 }
 
+static int see_operation(const struct scat_operation *op, void *data)
+{
+	return op->thin ? see_garbage(op->thin, data) : 0;
+}
+
 /* ---- what is left over ---- */
 
 static int one_unnamed(struct stale *s, uint32_t id)
@@ -173,6 +178,9 @@ static int one_unnamed(struct stale *s, uint32_t id)
 static int see_unnamed(struct stale *s)
 {
 	int r = scat_garbage_each(s->pool->cat, see_garbage, s, s->err);
+
+	if (r == 0)
+		r = scat_operation_each(s->pool->cat, see_operation, s, s->err);
 
 	for (uint32_t id = 1; id < MAX_ID && r == 0; id++)
 		if (has(s->present, id) && !has(s->named, id))

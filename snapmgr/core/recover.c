@@ -5,8 +5,7 @@
 
 #include "snapmgr/core/core.h"
 
-static void tell(struct sm_pool *pool, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void tell(struct sm_pool *pool, const char *fmt, ...)
+void sm_recover_tell(struct sm_pool *pool, const char *fmt, ...)
 {
 	char text[SNAPMGR_MESSAGE_MAX];
 	va_list ap;
@@ -83,7 +82,7 @@ static int follow(struct sm_pool *pool, struct scat_volume *v, uint32_t live, ui
 	(void)snprintf(text, sizeof(text),
 		       "volume '%s/%s' runs on id %u, which the catalogue does not know",
 		       pool->row.name, v->c.name, live);
-	tell(pool, "%s", text);
+	sm_recover_tell(pool, "%s", text);
 	return note(pool, v, "error", text, err);
 }
 
@@ -253,7 +252,7 @@ static int heal_all(struct sm_pool *pool, struct snapmgr_err *err)
 		r = scat_commit(pool->cat, true, err);
 	scat_rollback(pool->cat);
 	if (r == 0 && *text)
-		tell(pool, "%s", text);
+		sm_recover_tell(pool, "%s", text);
 	return r == 0 ? h.several_left : r;
 }
 
@@ -271,8 +270,10 @@ int sm_recover_abandoned(struct sm_pool *pool, struct snapmgr_err *err)
 
 int sm_recover_activated(struct sm_pool *pool, struct snapmgr_err *err)
 {
-	int r = scat_begin(pool->cat, err);
+	int r = sm_lasting_reap(pool, err);
 
+	if (r == 0)
+		r = scat_begin(pool->cat, err);
 	if (r == 0)
 		r = scat_states_reset(pool->cat, err);
 	if (r == 0)
@@ -330,8 +331,9 @@ static int recover_pool(const char *name, void *data)
 	if (r == 0)
 		r = sm_garbage_drop(&pool, rec->err);
 	if (r > 0)
-		tell(&pool, "pool '%s': %d displaced heads and deleted snapshots were dropped",
-		     pool.row.name, r);
+		sm_recover_tell(&pool,
+				"pool '%s': %d displaced heads and deleted snapshots were dropped",
+				pool.row.name, r);
 	return r < 0 ? r : 0;
 }
 
