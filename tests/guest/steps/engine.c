@@ -101,7 +101,7 @@ static enum snapmgr_code run_again(const struct verb *v)
 
 	if (v->run(&err) == 0)
 		return SNAPMGR_OK;
-	if (err.code != v->again && err.code != v->or_again)
+	if (err.code != v->again && err.code != v->or_again && err.code != v->or_inactive)
 		lose("the same again: %s: %s", snapmgr_code_name(err.code), err.message);
 	return err.code;
 }
@@ -171,11 +171,13 @@ static bool was_active(const struct picture *p)
 }
 
 /* As a machine does that comes up, where there still is a pool. */
-static void activate_pool(void)
+static void activate_pool(const struct verb *v)
 {
 	struct snapmgr_err err = { .message = "" };
+	bool may_be_away = v->flags & VERB_POOL && !was_active(&shared->after); /* an export */
 
-	if (snapmgr_pool_activate(lab, "p", &err) < 0 && err.code != SNAPMGR_NOT_FOUND)
+	if (snapmgr_pool_activate(lab, "p", &err) < 0 && err.code != SNAPMGR_NOT_FOUND &&
+	    !(may_be_away && err.code == v->again))
 		lose("activation: %s", err.message);
 }
 
@@ -186,7 +188,7 @@ static void reboot(const struct verb *v)
 	lab_forget();
 	verbs_reopen();
 	if (!(v->flags & VERB_POOL) || was_active(&shared->before))
-		activate_pool();
+		activate_pool(v);
 }
 
 /* Return: whether the verb was done. */
@@ -217,7 +219,7 @@ static void look_again(const struct verb *v, bool known, bool done, bool reboote
 	struct picture now;
 
 	if (v->flags & VERB_POOL && rebooted && was_active(&shared->after))
-		activate_pool();
+		activate_pool(v);
 	if (v->mend)
 		v->mend();
 	picture_take(&now, &shared->before, flags);

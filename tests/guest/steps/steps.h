@@ -33,7 +33,7 @@ struct verb {
 	void (*mend)(void);
 	unsigned int flags;
 	/* What the same again may answer where it was done already; neither: it just succeeds. */
-	enum snapmgr_code again, or_again;
+	enum snapmgr_code again, or_again, or_inactive;
 };
 
 extern const struct verb verbs[];
