@@ -17,7 +17,7 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Iinclude -I. -fPIC $(WARN) $(HARDEN) $(CF
 	$(if $(FAILPOINTS),-DSNAPMGR_FAILPOINTS)
 ALL_LDFLAGS = -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(LDFLAGS)
 Q = $(if $(V),,@echo '  $@';) # V=1 shows the commands
-LIBS = -ldevmapper -lblkid -lsqlite3 -ljansson -lpthread
+LIBS = -ldevmapper -lblkid -lsqlite3 -ljansson -laio -lpthread
 
 # ---- sources, a list for each room ----
 
@@ -25,6 +25,7 @@ BASE_SRC = $(addprefix snapmgr/base/, \
 	crc32c.c error.c forked.c name.c size.c system.c text.c uuid.c $(if $(FAILPOINTS),failpoint.c))
 DM_SRC = $(addprefix dm/, \
 	critical.c guard.c guard_child.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
+IO_SRC = $(addprefix io/, compare.c copy.c end.c map.c pending.c ring.c walk.c zero.c)
 HOST_SRC = $(addprefix snapmgr/host/, \
 	device.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
 	openers.c probe.c remount.c scan.c stack.c sys.c thawer.c unmount.c upper.c)
@@ -50,7 +51,7 @@ CLI_SRC = $(addprefix snapmgr/cli/, \
 	cmd_recover.c cmd_revert.c cmd_snapshot.c \
 	cmd_tree.c cmd_undo.c cmd_volume.c common.c confirm.c help.c json.c main.c object.c \
 	out.c pack.c pool_info.c progress.c revert_report.c table.c text.c tree.c)
-LIB_SRC = $(BASE_SRC) $(DM_SRC) $(HOST_SRC) $(CATALOGUE_SRC) $(DRIVER_SRC) $(CORE_SRC)
+LIB_SRC = $(BASE_SRC) $(DM_SRC) $(IO_SRC) $(HOST_SRC) $(CATALOGUE_SRC) $(DRIVER_SRC) $(CORE_SRC)
 
 LIB_OBJ = $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ = $(CLI_SRC:%.c=$(B)/%.o)
@@ -242,7 +243,7 @@ $(B)/snapmgr.pc: Makefile include/snapmgr.h FORCE
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: snapmgr' 'Version: $(VERSION)' \
 		'Description: snapshot trees and revert in place for block devices' \
 		'Requires.private: devmapper blkid sqlite3 jansson' 'Cflags: -I$${prefix}/include' \
-		'Libs: -L$${prefix}/lib -lsnapmgr' 'Libs.private: -lpthread' >$@
+		'Libs: -L$${prefix}/lib -lsnapmgr' 'Libs.private: -laio -lpthread' >$@
 
 $(B)/$(UNIT): scripts/systemd/$(UNIT).in Makefile FORCE
 	@sed 's|@PREFIX@|$(PREFIX)|' $< >$@

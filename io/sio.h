@@ -63,8 +63,8 @@ void sio_list(struct sio_list *ret, const struct sio_extent *extents, size_t n);
 struct sio_file_map {
 	struct sio_map map;
 	struct sio_side side;
-	uint64_t len, at;
-	bool plain; /* no SEEK_HOLE here */
+	uint64_t len, inside, at; /* inside: before the end of the file */
+	bool plain;		  /* no SEEK_HOLE here */
 };
 /**
  * sio_file_map() - @len bytes of @side from its offset; UINT64_MAX: all there is
@@ -161,8 +161,10 @@ int sio_copy(const struct sio_side *source, const struct sio_side *target,
 struct sio_compare_opts {
 	size_t size; /* of this struct */
 	struct sio_map
-		*map; /* where to look; a hole of it is compared with zeroes, and neither side
+		*map;	/* where to look; a hole of it is compared with zeroes, and neither side
 			       * is read where both have holes. NULL: the whole of the longer one */
+	uint64_t len;	/* positions from here on are not looked at; 0: the map's end */
+	bool data_only; /* nor what the map says is a hole */
 	uint32_t grain_bytes; /* differences are told in multiples of it; a power of two; 0: 4096 */
 	uint32_t depth, request_bytes;
 	/* Each differing range (kind is SIO_DATA), ascending, neighbours merged; a non-zero answer ends
