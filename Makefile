@@ -148,6 +148,11 @@ $(B)/tests/guest/revert/fault_test $(B)/tests/guest/group/fault_test: private LD
 STORMS = $(B)/tests/guest/storm/storm_test $(B)/tests/torture/guest/storm
 $(STORMS): $(addprefix $(B)/tests/guest/storm/,storm.o acts.o find.o shapes.o model.o)
 $(STORMS): private LDFLAGS += -Wl,--wrap=scat_commit -Wl,--wrap=sdm_switch_suspend
+comma = ,
+RACES = $(addprefix $(B)/tests/guest/storm/,race_test race_group_test race_quota_test)
+$(RACES): $(B)/tests/guest/storm/racers.o
+$(B)/tests/guest/storm/memory_test: private LDFLAGS += \
+	$(addprefix -Wl$(comma)--wrap=,malloc calloc realloc reallocarray aligned_alloc)
 $(B)/tests/guest/storm/wait_test: private LDFLAGS += -Wl,--wrap=scat_commit
 
 $(UNIT_TESTS) $(GUEST_C_TESTS): %: %.o $(LIB_A)

@@ -1,106 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Two at once on one volume, many times: what each was told, and what is there then.
- *
- * Both begin at the same moment, give or take a random little, and go one after the other in some order.
- */
-#include <sched.h>
+/* Two at once on one volume, many times: what each was told, and what is there then. */
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
-#include "../pool_lab.h"
+#include "racers.h"
 
 #define SIZE   (1 * SM_MIB)
 #define ROUNDS 24
-#define SPREAD 3000000 /* ns, between the two */
-
-struct answer {
-	enum snapmgr_code code; /* SNAPMGR_OK: done */
-	char name[SNAPMGR_NAME_MAX + 1];
-	char message[200];
-};
-struct race {
-	volatile unsigned int round; /* grows: go */
-	volatile unsigned int done;
-	uint64_t start_ns[2];
-	struct answer answers[2];
-};
-typedef int racer_fn(unsigned int round, struct answer *ret, struct snapmgr_err *err);
-struct racer {
-	racer_fn *run;
-	unsigned int number;
-};
-
-static struct race *race;
-static uint64_t lab_seed;
-
-static void wait_until(uint64_t at_ns)
-{
-	while (sm_monotonic_ns() < at_ns)
-		(void)sched_yield();
-}
-
-static void run_racer(void *data)
-{
-	const struct racer *racer = data;
-	struct answer *answer = &race->answers[racer->number];
-
-	lab_reopen();
-	lab_ready();
-	for (unsigned int seen = 0;; seen++) {
-		struct snapmgr_err err = { 0 };
-
-		while (race->round == seen)
-			lab_sleep_ms(1);
-		*answer = (struct answer){ 0 };
-		wait_until(race->start_ns[racer->number]);
-		if (racer->run(seen, answer, &err) < 0) {
-			answer->code = err.code;
-			(void)snprintf(answer->message, sizeof(answer->message), "%.199s",
-				       err.message);
-		}
-		__atomic_add_fetch(&race->done, 1, __ATOMIC_SEQ_CST);
-	}
-}
-
-static pid_t pids[2];
-
-static void begin(racer_fn *a, racer_fn *b)
-{
-	static struct racer racers[2];
-
-	race = mmap(NULL, sizeof(*race), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ATF_REQUIRE(race != MAP_FAILED);
-	racers[0] = (struct racer){ a, 0 };
-	racers[1] = (struct racer){ b, 1 };
-	lab_seed = 7;
-	for (int i = 0; i < 2; i++)
-		pids[i] = lab_child(run_racer, &racers[i]);
-}
-
-static void run_round(void)
-{
-	uint64_t start_ns = sm_monotonic_ns() + 4000000;
-
-	race->done = 0;
-	for (int i = 0; i < 2; i++)
-		race->start_ns[i] = start_ns + lab_random(&lab_seed) % SPREAD;
-	__atomic_add_fetch(&race->round, 1, __ATOMIC_SEQ_CST);
-	while (race->done < 2)
-		lab_sleep_ms(1);
-	for (int i = 0; i < 2; i++)
-		if (race->answers[i].code)
-			printf("racer %d: %s: %s\n", i, snapmgr_code_name(race->answers[i].code),
-			       race->answers[i].message);
-}
-
-static void finish(void)
-{
-	for (int i = 0; i < 2; i++)
-		lab_end(pids[i]);
-	lab_check_rest();
-}
 
 static bool holds(const char *spec, uint64_t seed)
 {
@@ -207,12 +113,12 @@ ATF_TC_BODY(a_snapshot_against_a_revert_is_of_before_or_after, tc)
 	unsigned int before = 0;
 
 	make_volume();
-	begin(take_snapshot, revert_to_a);
+	race_begin(take_snapshot, revert_to_a);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		struct snapmgr_object s;
 
 		write_head(100 + round);
-		run_round();
+		race_round();
 		ATF_REQUIRE_EQ(SNAPMGR_OK, race->answers[0].code);
 		ATF_REQUIRE_EQ(SNAPMGR_OK, race->answers[1].code);
 		ATF_REQUIRE(holds("p/v", 1));
@@ -226,7 +132,7 @@ ATF_TC_BODY(a_snapshot_against_a_revert_is_of_before_or_after, tc)
 		}
 	}
 	printf("%u of %u snapshots came first\n", before, ROUNDS);
-	finish();
+	race_finish();
 }
 
 ATF_TC_WITHOUT_HEAD(a_delete_of_the_latest_against_a_revert_to_it_is_one_or_the_other_first);
@@ -235,12 +141,12 @@ ATF_TC_BODY(a_delete_of_the_latest_against_a_revert_to_it_is_one_or_the_other_fi
 	unsigned int reverted = 0;
 
 	make_volume();
-	begin(delete_newest, revert_to_newest);
+	race_begin(delete_newest, revert_to_newest);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		write_head(100 + round);
 		lab_snapshot(round_spec(round));
 		write_head(5);
-		run_round();
+		race_round();
 		ATF_REQUIRE_EQ(SNAPMGR_OK, race->answers[0].code);
 		ATF_REQUIRE(!lab_exists(round_spec(round)));
 		if (race->answers[1].code == SNAPMGR_OK) {
@@ -252,21 +158,21 @@ ATF_TC_BODY(a_delete_of_the_latest_against_a_revert_to_it_is_one_or_the_other_fi
 		}
 	}
 	printf("%u of %u reverts came first\n", reverted, ROUNDS);
-	finish();
+	race_finish();
 }
 
 ATF_TC_WITHOUT_HEAD(a_revert_to_the_latest_while_that_is_deleted_says_which_it_was);
 ATF_TC_BODY(a_revert_to_the_latest_while_that_is_deleted_says_which_it_was, tc)
 {
 	make_volume();
-	begin(delete_newest, revert_to_latest);
+	race_begin(delete_newest, revert_to_latest);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		bool newest;
 
 		write_head(100 + round);
 		lab_snapshot(round_spec(round));
 		write_head(5);
-		run_round();
+		race_round();
 		ATF_REQUIRE_EQ(SNAPMGR_OK, race->answers[0].code);
 		ATF_REQUIRE_EQ(SNAPMGR_OK, race->answers[1].code);
 		newest = strcmp(race->answers[1].name, "b") != 0;
@@ -274,7 +180,7 @@ ATF_TC_BODY(a_revert_to_the_latest_while_that_is_deleted_says_which_it_was, tc)
 				   race->answers[1].name);
 		ATF_REQUIRE_EQ(!newest, holds("p/v", 2));
 	}
-	finish();
+	race_finish();
 }
 
 ATF_TC_WITHOUT_HEAD(latest_only_never_reverts_past_a_snapshot_that_was_first);
@@ -283,10 +189,10 @@ ATF_TC_BODY(latest_only_never_reverts_past_a_snapshot_that_was_first, tc)
 	unsigned int refused = 0;
 
 	make_volume();
-	begin(take_snapshot, revert_latest_only);
+	race_begin(take_snapshot, revert_latest_only);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		write_head(100 + round);
-		run_round();
+		race_round();
 		ATF_REQUIRE_EQ(SNAPMGR_OK, race->answers[0].code);
 		if (race->answers[1].code == SNAPMGR_OK) {
 			/* The snapshot came after it, or else it was not the latest any more. */
@@ -299,7 +205,7 @@ ATF_TC_BODY(latest_only_never_reverts_past_a_snapshot_that_was_first, tc)
 		}
 	}
 	printf("%u of %u reverts came second\n", refused, ROUNDS);
-	finish();
+	race_finish();
 }
 
 ATF_TC_WITHOUT_HEAD(two_reverts_at_once_run_one_after_the_other);
@@ -308,10 +214,10 @@ ATF_TC_BODY(two_reverts_at_once_run_one_after_the_other, tc)
 	unsigned int a_last = 0;
 
 	make_volume();
-	begin(revert_to_a, revert_to_b);
+	race_begin(revert_to_a, revert_to_b);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		write_head(100 + round);
-		run_round();
+		race_round();
 		ATF_REQUIRE_EQ(SNAPMGR_OK, race->answers[0].code);
 		ATF_REQUIRE_EQ(SNAPMGR_OK, race->answers[1].code);
 		/* What the second displaced is the first, and what that displaced the old head. */
@@ -325,7 +231,7 @@ ATF_TC_BODY(two_reverts_at_once_run_one_after_the_other, tc)
 		ATF_REQUIRE(holds("p/v@undo~1", 100 + round));
 	}
 	printf("%u of %u times 'a' was last\n", a_last, ROUNDS);
-	finish();
+	race_finish();
 }
 
 /* With no time to wait, the one that comes second is told who was first. */
@@ -358,12 +264,12 @@ ATF_TC_BODY(of_two_impatient_reverts_one_at_least_wins_and_the_other_changes_not
 	unsigned int conflicts = 0;
 
 	make_volume();
-	begin(impatient_a, impatient_b);
+	race_begin(impatient_a, impatient_b);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		bool lost = false;
 
 		write_head(100 + round);
-		run_round();
+		race_round();
 		for (unsigned int i = 0; i < 2; i++) {
 			if (race->answers[i].code == SNAPMGR_OK)
 				continue;
@@ -379,7 +285,7 @@ ATF_TC_BODY(of_two_impatient_reverts_one_at_least_wins_and_the_other_changes_not
 	}
 	printf("%u of %u rounds had a conflict\n", conflicts, ROUNDS);
 	ATF_CHECK(conflicts > 0);
-	finish();
+	race_finish();
 }
 
 /* ---- clocks ---- */
