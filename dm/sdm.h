@@ -191,7 +191,7 @@ int sdm_thin_live_id(const char *name, uint32_t *ret_id, uint64_t *ret_sectors,
 int sdm_thin_create(const char *pool_dev, uint32_t id, struct snapmgr_err *err);
 /* sdm_thin_snap() - @origin must be inactive or suspended. */
 int sdm_thin_snap(const char *pool_dev, uint32_t id, uint32_t origin, struct snapmgr_err *err);
-/* sdm_thin_delete() - an absent id is success, so that recovery may repeat it. */
+/* sdm_thin_delete() - Return: 0; 1 where there is no such id, so that recovery may repeat it; or -errno */
 int sdm_thin_delete(const char *pool_dev, uint32_t id, struct snapmgr_err *err);
 int sdm_pool_transaction(const char *pool_dev, uint64_t from, uint64_t to, struct snapmgr_err *err);
 int sdm_meta_snap(const char *pool_dev, bool reserve,

@@ -179,7 +179,7 @@ int sdm_thin_delete(const char *pool_dev, uint32_t id, struct snapmgr_err *err)
 {
 	int r = sdm_message(pool_dev, err, "delete %" PRIu32, id);
 
-	return r == -ENODATA ? 0 : r;
+	return r == -ENODATA ? 1 : r;
 }
 
 int sdm_pool_transaction(const char *pool_dev, uint64_t from, uint64_t to, struct snapmgr_err *err)

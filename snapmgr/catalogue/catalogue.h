@@ -291,6 +291,12 @@ int scat_undo_insert(struct scat *cat, struct scat_undo *undo, struct snapmgr_er
 int scat_undo_update(struct scat *cat, const struct scat_undo *undo, struct snapmgr_err *err);
 /* delete: those displaced with it are no longer known to be. */
 int scat_undo_delete(struct scat *cat, int64_t id, struct snapmgr_err *err);
+/**
+ * scat_undo_push_out() - delete, and its id is garbage; @by: thin id of the head that takes its room
+ * scat_undo_take_back() - what @by has pushed out is there again, where it is garbage still
+ */
+int scat_undo_push_out(struct scat *cat, int64_t id, uint32_t by, struct snapmgr_err *err);
+int scat_undo_take_back(struct scat *cat, uint32_t by, struct snapmgr_err *err);
 /* scat_undo_part() - no point of @volume belongs to those of others any more. */
 int scat_undo_part(struct scat *cat, int64_t volume, struct snapmgr_err *err);
 int scat_undo_each_with(struct scat *cat, const struct sm_uuid *displaced_with, scat_undo_fn *visit,

@@ -111,7 +111,10 @@ static const struct object objects[] = {
 				   "start_ticks INTEGER NOT NULL,started_at INTEGER NOT NULL,"
 				   "thin INTEGER,todo INTEGER NOT NULL,done INTEGER NOT NULL,"
 				   "resumable INTEGER NOT NULL,detail TEXT NOT NULL"),
-	STRICT_TABLE("garbage", "thin INTEGER PRIMARY KEY"),
+	/* what follows the id: the undo point that it was, for the one recovery that takes it back */
+	STRICT_TABLE("garbage", "thin INTEGER PRIMARY KEY,pushed_by INTEGER,undo INTEGER,"
+				"volume INTEGER,uuid BLOB,created_at INTEGER,size INTEGER,"
+				"parent INTEGER,displaced_with BLOB"),
 	/* no index: a message costs the last page of its table */
 	STRICT_TABLE("messages", "id INTEGER PRIMARY KEY,created_at INTEGER NOT NULL,"
 				 "level TEXT NOT NULL,project TEXT NOT NULL,verb TEXT NOT NULL,"

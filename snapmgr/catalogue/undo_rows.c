@@ -146,6 +146,39 @@ int scat_undo_delete(struct scat *cat, int64_t id, struct snapmgr_err *err)
 	return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }
 
+int scat_undo_push_out(struct scat *cat, int64_t id, uint32_t by, struct snapmgr_err *err)
+{
+	static const char sql[] =
+		"INSERT OR REPLACE INTO garbage SELECT thin,?2,id,volume,uuid,created_at,size,"
+		"parent,displaced_with FROM undos WHERE id=?1";
+	int r = scat_run(cat, sql, ARGS(ARG_INT(id), ARG_ID(by)), err);
+
+	return r < 0 ? r : scat_undo_delete(cat, id, err);
+}
+
+/* Points of one revert have one time. Who was pushed out after another of them had lost its set by then. */
+int scat_undo_take_back(struct scat *cat, uint32_t by, struct snapmgr_err *err)
+{
+	static const char rows[] =
+		"INSERT INTO undos(id,volume,uuid,created_at,size,thin,parent,displaced_with)"
+		"SELECT undo,volume,uuid,created_at,size,thin,"
+		"(SELECT id FROM snapshots WHERE id=g.parent),"
+		"coalesce(displaced_with,(SELECT displaced_with FROM undos WHERE "
+		"created_at=g.created_at AND displaced_with IS NOT NULL))"
+		"FROM garbage g WHERE pushed_by=?1";
+	static const char set[] =
+		"UPDATE undos SET displaced_with=(SELECT displaced_with FROM garbage g WHERE "
+		"pushed_by=?1 AND g.created_at=undos.created_at)WHERE displaced_with IS NULL AND "
+		"created_at IN(SELECT created_at FROM garbage WHERE pushed_by=?1)";
+	static const char garbage[] = "DELETE FROM garbage WHERE pushed_by=?1";
+	static const char *const steps[] = { rows, set, garbage };
+	int r = 0;
+
+	for (size_t i = 0; i < SM_ARRAY(steps) && r >= 0; i++)
+		r = scat_run(cat, steps[i], ARGS(ARG_INT(by)), err);
+	return r < 0 ? r : 0;
+}
+
 int scat_undo_part(struct scat *cat, int64_t volume, struct snapmgr_err *err)
 {
 	static const char sql[] =

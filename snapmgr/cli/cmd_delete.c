@@ -50,17 +50,20 @@ static int ask(struct cmd *cmd, const struct going *g)
 	return confirm(cmd, question);
 }
 
-/* Snapshots go without a question; what may be a volume is looked at first. */
-static int ask_about_volumes(struct cmd *cmd, struct snapmgr_delete_opts opts)
+/*
+ * Nothing goes before all are known to be there and free to go. Snapshots go without a question; what may
+ * be a volume is looked at in any case.
+ */
+static int look_first(struct cmd *cmd, struct snapmgr_delete_opts opts)
 {
 	struct going g = { .volumes = 0 };
 	int r = 0;
 
 	opts.dry_run = true;
 	for (size_t i = 0; i < cmd->n_args && r == 0; i++)
-		if (!strchr(cmd->args[i], '@'))
+		if (cmd->n_args > 1 || (!cmd->flags.yes && !strchr(cmd->args[i], '@')))
 			r = walk(cmd, cmd->args[i], &opts, &g);
-	if (r == 0 && g.volumes)
+	if (r == 0 && g.volumes && !cmd->flags.yes)
 		r = ask(cmd, &g);
 	pack_release(&g.objects);
 	return r;
@@ -98,8 +101,8 @@ static int run_delete(struct cmd *cmd)
 	opts.recursive = cmd->flags.recursive;
 	opts.keep_snapshots = cmd->flags.keep_snapshots;
 	opts.dry_run = cmd->flags.dry_run;
-	if (!opts.dry_run && !cmd->flags.yes)
-		r = ask_about_volumes(cmd, opts);
+	if (!opts.dry_run)
+		r = look_first(cmd, opts);
 	if (r < 0)
 		return r;
 	if (cmd->flags.json) {

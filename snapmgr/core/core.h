@@ -114,8 +114,9 @@ typedef int sm_members_fn(struct sm_members *m, void *data);
 int sm_members_scan(sm_members_fn *visit, void *data, struct snapmgr_err *err);
 /**
  * sm_members_find() - one pool by name or UUID, by a look at every device
- * Return: 0; -ENOENT (not_found); -EEXIST (exists: two pools of that name); -EUCLEAN (damaged: no
- * such pool, but a device that may be of it cannot be read).
+ * Return: 0; -ENOENT (not_found; the message names a disk that cannot be read, if there is one);
+ * -EEXIST (exists: two pools of that name); -EUCLEAN (damaged: no such pool, but a device of ours
+ * that may be of it makes no sense).
  */
 int sm_members_find(const char *pool, struct sm_members *ret, struct snapmgr_err *err);
 /* sm_members_running() - of an active pool: the devices that it runs on; others are looked at only

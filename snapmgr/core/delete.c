@@ -82,7 +82,7 @@ static int check_volume(struct del *d)
 	return r == 0 ? has_snapshots(d) : r;
 }
 
-/* Unmapped where it is mapped and nobody uses it. */
+/* Unmapped where it is mapped and nobody uses it; a dry run only looks. */
 static int take_down(struct del *d, const struct sm_uuid *uuid, const struct sm_vdev *dev)
 {
 	struct sm_claim claim = { .fd = -1 };
@@ -93,7 +93,7 @@ static int take_down(struct del *d, const struct sm_uuid *uuid, const struct sm_
 		return 0;
 	r = sm_claim(&d->f.pool, dev, dev->dm.link, false, &claim, d->err);
 	sm_claim_drop(&claim);
-	if (r < 0 || !claim.mapped)
+	if (r < 0 || !claim.mapped || d->opts->dry_run)
 		return r;
 	more = reallocarray(d->down, d->n_down + 1, sizeof(*more));
 	if (!more)
@@ -311,7 +311,7 @@ static int run(struct del *d)
 	if (r == 0)
 		r = show_all(d);
 	if (r < 0 || d->opts->dry_run)
-		return r;
+		return r < 0 ? r : take_all_down(d);
 	r = commit(d);
 	if (r == 0)
 		(void)sm_garbage_drop(&d->f.pool, NULL); /* what stays is garbage still */

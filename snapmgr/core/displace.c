@@ -141,12 +141,13 @@ int sm_displace_prepare(struct sm_pool *pool, struct sm_displace *d, size_t n, b
 	return r;
 }
 
-/* Undo points beyond the volume's number go, the oldest first. */
+/*
+ * Undo points beyond the volume's number go, the oldest first. Should recovery have to take back the
+ * commit that this is part of, it finds them with the garbage.
+ */
 struct evict {
-	struct sm_pool *pool;
 	uint32_t keep;
 	int64_t ids[64];
-	uint32_t thins[64];
 	size_t n;
 	uint32_t seen;
 };
@@ -157,21 +158,17 @@ static int pick(const struct scat_undo *undo, void *data)
 
 	if (e->seen++ < e->keep)
 		return 0;
-	e->ids[e->n] = undo->id;
-	e->thins[e->n++] = undo->thin;
+	e->ids[e->n++] = undo->id;
 	return e->n == SM_ARRAY(e->ids);
 }
 
-static int evict(struct sm_pool *pool, int64_t volume, uint32_t keep, struct snapmgr_err *err)
+static int evict(struct sm_pool *pool, const struct sm_head_change *change, struct snapmgr_err *err)
 {
-	struct evict e = { .pool = pool, .keep = keep };
-	int r = scat_undo_each(pool->cat, volume, pick, &e, err);
+	struct evict e = { .keep = change->volume->undo_keep };
+	int r = scat_undo_each(pool->cat, change->volume->id, pick, &e, err);
 
-	for (size_t i = 0; i < e.n && r >= 0; i++) {
-		r = scat_undo_delete(pool->cat, e.ids[i], err);
-		if (r == 0)
-			r = scat_garbage_add(pool->cat, e.thins[i], err);
-	}
+	for (size_t i = 0; i < e.n && r >= 0; i++)
+		r = scat_undo_push_out(pool->cat, e.ids[i], change->thin, err);
 	return r < 0 ? r : 0;
 }
 
@@ -250,7 +247,7 @@ static int keep_or_drop(struct sm_pool *pool, struct sm_head_change *change,
 	if (r < 0 ||
 	    d->swap) /* a swap makes no point more, and drops none: it can be swapped again */
 		return r;
-	return evict(pool, undo.volume, change->volume->undo_keep, err);
+	return evict(pool, change, err);
 }
 
 static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struct snapmgr_err *err)

@@ -50,7 +50,9 @@ static int see_path(struct seen_list *list, const char *path, bool running)
 	if (is_seen(list, path))
 		return 0;
 	r = ssb_read(path, &s.sb, &s.health, &why);
-	if ((r == -EUCLEAN || r == -EPROTONOSUPPORT || r == -EIO) && !list->damaged.code)
+	/* What says that it is ours goes before what says nothing. */
+	if ((r == -EUCLEAN || r == -EPROTONOSUPPORT || r == -EIO) &&
+	    (!list->damaged.code || (r != -EIO && list->damaged.code == SNAPMGR_IO)))
 		list->damaged = why;
 	if (r < 0)
 		return 0; /* not ours, or beyond reading: its pool will name it as missing */
@@ -260,6 +262,11 @@ int sm_members_find(const char *pool, struct sm_members *ret, struct snapmgr_err
 			return two_of_a_name(pool, err);
 		found = t;
 	}
+	if (!found && list.damaged.code == SNAPMGR_IO) /* any disk at all */
+		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
+			       "there is no pool '%.40s' ('snapmgr pool list' shows those there are); "
+			       "or is it on this one? %.500s",
+			       pool, list.damaged.message);
 	if (!found && list.damaged.code) /* most likely what was meant */
 		return sm_fail(err, list.damaged.code, list.damaged.errnum,
 			       "there is no pool '%.40s' that can be read: %.500s", pool,

@@ -62,6 +62,8 @@ int sm_recover_head(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_
 	}
 	r = kept ? scat_undo_delete(pool->cat, point.id, err) :
 		   scat_garbage_remove(pool->cat, v->c.thin, err);
+	if (r == 0 && kept)
+		r = scat_undo_take_back(pool->cat, newer.thin, err);
 	return r == 0 ? scat_garbage_add(pool->cat, newer.thin, err) : r;
 }
 

@@ -95,7 +95,10 @@ int thin_copy(const struct sm_backend *b, uint32_t from, uint32_t id, struct sna
 
 int thin_drop(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err)
 {
-	return outcome(b, sdm_thin_delete(pool_name(b), id, err), err);
+	int r = sdm_thin_delete(pool_name(b), id, err);
+
+	/* Where there was none the kernel commits nothing, so there is nothing to look for. */
+	return r > 0 ? 0 : outcome(b, r, err);
 }
 
 int thin_map(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err)

@@ -398,7 +398,7 @@ ATF_TC_BODY(a_check_finds_what_single_rows_cannot_show, tc)
 {
 	static const char *const changes[] = {
 		"UPDATE undos SET thin=(SELECT thin FROM volumes WHERE id=1)",
-		"INSERT INTO garbage SELECT thin FROM volumes WHERE id=1",
+		"INSERT INTO garbage(thin)SELECT thin FROM volumes WHERE id=1",
 		"UPDATE pool SET next_thin=5,reserved_thin=5",
 		"UPDATE volumes SET parent=999 WHERE id=2",
 		"UPDATE operations SET volume=999",

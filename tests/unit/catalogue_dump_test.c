@@ -183,9 +183,14 @@ ATF_TC_BODY(what_no_catalogue_could_hold_is_refused_by_table_and_row, tc)
 	check_refused("\"thin\":4711", "\"thin\":99999999999999999999", SNAPMGR_DAMAGED, "line");
 	check_refused("\"thin\":4711", "\"thin\":\"x\"", SNAPMGR_DAMAGED, "garbage");
 	check_refused("\"thin\":4711", "\"thin\":1,\"thin\":2", SNAPMGR_DAMAGED, "uplicate");
-	check_refused("{\"thin\":4711}", "{}", SNAPMGR_DAMAGED, "row 1 of table 'garbage'");
-	check_refused("{\"thin\":4711}", "{\"thim\":4711}", SNAPMGR_DAMAGED, "garbage");
-	check_refused("{\"thin\":4711}", "{\"thin\":1},{\"thin\":1}", SNAPMGR_DAMAGED, "row 2");
+	check_refused("{\"thin\":4711,", "{},{\"thin\":4711,", SNAPMGR_DAMAGED,
+		      "row 1 of table 'garbage'");
+	check_refused("{\"thin\":4711,", "{\"thim\":4711,", SNAPMGR_DAMAGED, "garbage");
+	check_refused("{\"thin\":4711,",
+		      "{\"thin\":1,\"pushed_by\":null,\"undo\":null,\"volume\":null,\"uuid\":null,"
+		      "\"created_at\":null,\"size\":null,\"parent\":null,\"displaced_with\":null},"
+		      "{\"thin\":1,",
+		      SNAPMGR_DAMAGED, "row 2");
 	check_refused("\"role\"", "\"ro\\u0001le\"", SNAPMGR_DAMAGED, "tags");
 	check_refused("\"role\"", "\"ro\\u0000le\"", SNAPMGR_DAMAGED, "line");
 	check_refused("\"properties\":[", "\"properties\":[7,", SNAPMGR_DAMAGED, "properties");

@@ -193,9 +193,57 @@ ATF_TC_BODY(points_displaced_together_are_so_while_all_are_there, tc)
 	ATF_CHECK(sm_uuid_is_null(&got.displaced_with));
 }
 
+static int64_t add_point(struct scat *cat, const struct scat_volume *v, uint32_t thin,
+			 const struct sm_uuid *with)
+{
+	struct scat_undo u = { .volume = v->id,
+			       .thin = thin,
+			       .size_bytes = 4096,
+			       .created_at_us = 11,
+			       .displaced_with = *with };
+
+	sm_uuid_make(&u.uuid);
+	MUST(CHANGE(cat, scat_undo_insert(cat, &u, &rig_err)));
+	return u.id;
+}
+
+ATF_TC_WITHOUT_HEAD(points_that_were_pushed_out_come_back_with_those_that_they_belong_to);
+ATF_TC_BODY(points_that_were_pushed_out_come_back_with_those_that_they_belong_to, tc)
+{
+	AUTO(scat_close) struct scat *cat = fresh();
+	struct scat_volume v[3] = { rig_volume(cat, "a"), rig_volume(cat, "b"),
+				    rig_volume(cat, "c") };
+	struct scat_undo got;
+	struct sm_uuid with;
+	int64_t ids[3];
+
+	sm_uuid_make(&with);
+	for (uint32_t i = 0; i < 3; i++)
+		ids[i] = add_point(cat, &v[i], 300 + i, &with);
+	for (uint32_t i = 0; i < 2; i++)
+		MUST(CHANGE(cat, scat_undo_push_out(cat, ids[i], 400 + i, &rig_err)));
+	ATF_CHECK_EQ(-ENOENT, scat_undo_nth(cat, v[0].id, 0, &got, &rig_err));
+	ATF_CHECK_EQ(1, scat_thin_named(cat, 300, &rig_err));
+	MUST(CHANGE(cat, scat_undo_take_back(cat, 499, &rig_err))); /* which pushed out nothing */
+	for (uint32_t i = 0; i < 2; i++)
+		MUST(CHANGE(cat, scat_undo_take_back(cat, 400 + i, &rig_err)));
+	for (uint32_t i = 0; i < 3; i++) {
+		MUST(scat_undo_nth(cat, v[i].id, 0, &got, &rig_err));
+		ATF_CHECK_EQ(ids[i], got.id);
+		ATF_CHECK_EQ(300 + i, got.thin);
+		ATF_CHECK(sm_uuid_equal(&with, &got.displaced_with));
+	}
+	ATF_CHECK_EQ(0, rig_count_findings(cat));
+	MUST(CHANGE(cat, scat_undo_push_out(cat, ids[2], 402, &rig_err)));
+	MUST(CHANGE(cat, scat_garbage_remove(cat, 302, &rig_err)));
+	MUST(CHANGE(cat, scat_undo_take_back(cat, 402, &rig_err))); /* the kernel has it no more */
+	ATF_CHECK_EQ(-ENOENT, scat_undo_nth(cat, v[2].id, 0, &got, &rig_err));
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, groups_and_volumes_share_their_names);
+	ATF_TP_ADD_TC(tp, points_that_were_pushed_out_come_back_with_those_that_they_belong_to);
 	ATF_TP_ADD_TC(tp, a_volume_is_in_one_group_at_most_and_leaves_it_when_it_goes);
 	ATF_TP_ADD_TC(tp, a_set_knows_what_it_had_and_goes_with_its_last_snapshot);
 	ATF_TP_ADD_TC(tp, points_displaced_together_are_so_while_all_are_there);

@@ -83,7 +83,7 @@ ATF_TC_BODY(what_is_done_already_counts_as_done, tc)
 	ATF_CHECK_STREQ("create_snap 2 1", fake_kernel_last_message());
 	ATF_CHECK_EQ(-ENODATA, sdm_thin_snap("pool", 3, 9, &err));
 	ATF_CHECK_EQ(0, sdm_thin_delete("pool", 2, &err));
-	ATF_CHECK_EQ(0, sdm_thin_delete("pool", 2, &err));
+	ATF_CHECK_EQ(1, sdm_thin_delete("pool", 2, &err));
 	ATF_CHECK_EQ(0, sdm_meta_snap("pool", false, &err));
 	ATF_CHECK_EQ(0, sdm_meta_snap("pool", true, &err));
 	ATF_CHECK_EQ(-EBUSY, sdm_meta_snap("pool", true, &err));

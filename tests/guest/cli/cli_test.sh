@@ -128,10 +128,17 @@ what_destroys_needs_yes_where_there_is_no_terminal_body()
 		snapmgr pool destroy p0 --dry-run
 	snapmgr list --undo --json | cmp - before.json || atf_fail 'something is gone'
 
-	# Snapshots go without a question, and an error does not hide what went before it.
-	snapmgr delete p0/v@s2 p0/v@none p0/v@s1 --json >deleted.json && atf_fail 'deleted what is not there'
-	holds '[.deleted[].name] == ["s2"] and .error.code == "not_found"' deleted.json
-	snapmgr show p0/v@s1 --quiet >/dev/null || atf_fail 'went on after the error'
+	# Snapshots go without a question, but none where one of them cannot.
+	refuses not_found 3 delete p0/v@s2 p0/v@none p0/v@s1
+	snapmgr hold p0/v@s1 --quiet
+	snapmgr create p0/w --size 1M --quiet
+	refuses held 4 delete p0/w p0/v@s2 p0/v --recursive --yes
+	snapmgr release p0/v@s1 --quiet
+	refuses in_use 4 delete p0/w p0/v --recursive --yes 9<"$(snapmgr show p0/v --json | jq -r .device)"
+	snapmgr delete p0/w --yes --quiet
+	snapmgr list --undo --json | cmp - before.json || atf_fail 'something is gone'
+	snapmgr delete p0/v@s2 --json >deleted.json
+	holds '[.deleted[].name] == ["s2"]' deleted.json
 	atf_check -o inline:'dropped p0/v@undo\n' snapmgr undo p0/v --drop --yes
 	refuses not_found 3 undo p0/v
 	atf_check -o inline:'deleted p0/v@s1\ndeleted p0/v\n' snapmgr delete p0/v --recursive --yes

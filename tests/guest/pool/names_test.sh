@@ -147,6 +147,19 @@ without_device_mapper_it_says_so_body()
 	ok snapmgr pool check p0
 }
 
+atf_test_case a_disk_that_cannot_be_read_makes_no_pool_of_another_name
+a_disk_that_cannot_be_read_makes_no_pool_of_another_name_body()
+{
+	fresh
+	ok snapmgr pool create p0 "$(loop a 64M)"
+	dmsetup create unreadable --table '0 20480 error'
+	refuses not_found 3 pool activate p1
+	says "or is it on this one? cannot read"
+	refuses not_found 3 show p1/v
+	ok snapmgr pool check p0
+	dmsetup remove unreadable
+}
+
 atf_init_test_cases()
 {
 	atf_add_test_case two_pools_of_one_name_are_told_apart_by_uuid
@@ -155,4 +168,5 @@ atf_init_test_cases()
 	atf_add_test_case without_rights_nothing_works_and_it_says_why
 	atf_add_test_case where_run_cannot_be_written_it_says_so_and_changes_nothing
 	atf_add_test_case without_device_mapper_it_says_so
+	atf_add_test_case a_disk_that_cannot_be_read_makes_no_pool_of_another_name
 }

@@ -182,6 +182,43 @@ ATF_TC_BODY(a_done_commit_of_unknown_outcome_follows_what_runs, tc)
 	check_old();
 }
 
+/* Each reads otherwise: 1 is the newest. */
+static void check_undo_points(void)
+{
+	ATF_CHECK_EQ(3, lab_undo_points("p/v"));
+	for (uint64_t i = 0; i < 3; i++) {
+		char spec[32];
+
+		(void)snprintf(spec, sizeof(spec), "p/v@undo~%ju", (uintmax_t)i);
+		LAB_DO(snapmgr_activate(lab, spec, NULL, NULL, &err));
+		ATF_CHECK_MSG(lab_holds(lab_node(spec), 0, SIZE, i + 1, LAB_DIRECT), "%s", spec);
+		LAB_DO(snapmgr_deactivate(lab, spec, &err));
+	}
+}
+
+ATF_TC_WITHOUT_HEAD(a_revert_that_went_back_gives_back_the_undo_point_that_it_pushed_out);
+ATF_TC_BODY(a_revert_that_went_back_gives_back_the_undo_point_that_it_pushed_out, tc)
+{
+	make_volume();
+	for (uint64_t i = 3; i > 0; i--) {
+		lab_write(lab_node("p/v"), 0, SIZE, i, LAB_DIRECT);
+		lab_revert("p/v@s");
+	}
+	lab_write(lab_node("p/v"), 0, SIZE, 'h', LAB_DIRECT);
+	commit_goes = DONE_BUT_FAILS;
+	opens_fail = 2;
+	LAB_REFUSED(SNAPMGR_IO, snapmgr_revert(lab, "p/v@s", NULL, NULL, &err));
+	LAB_DO(snapmgr_recover(lab, "p", NULL, NULL, &err));
+	ATF_CHECK(head_is('h'));
+	check_undo_points();
+	lab_check_rest();
+	lab_revert("p/v@s"); /* and this one goes on: the oldest goes now */
+	ATF_CHECK_EQ(3, lab_undo_points("p/v"));
+	LAB_DO(snapmgr_undo(lab, "p/v", NULL, NULL, &err));
+	ATF_CHECK(head_is('h'));
+	lab_check_rest();
+}
+
 ATF_TC_WITHOUT_HEAD(an_unknown_outcome_of_an_inactive_volume_is_the_catalogues);
 ATF_TC_BODY(an_unknown_outcome_of_an_inactive_volume_is_the_catalogues, tc)
 {
@@ -263,6 +300,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_commit_that_only_seemed_to_fail_is_a_revert);
 	ATF_TP_ADD_TC(tp, a_lost_commit_of_unknown_outcome_is_found_out_by_recovery);
 	ATF_TP_ADD_TC(tp, a_done_commit_of_unknown_outcome_follows_what_runs);
+	ATF_TP_ADD_TC(tp, a_revert_that_went_back_gives_back_the_undo_point_that_it_pushed_out);
 	ATF_TP_ADD_TC(tp, an_unknown_outcome_of_an_inactive_volume_is_the_catalogues);
 	ATF_TP_ADD_TC(tp, a_resume_that_fails_after_the_commit_goes_forward);
 	ATF_TP_ADD_TC(tp, an_undo_whose_commit_is_of_unknown_outcome_loses_neither_head);

@@ -187,7 +187,7 @@ void picture_take(struct picture *ret, const struct picture *known, unsigned int
 
 	ret->text[0] = ret->rows[0] = '\0';
 	ret->n = 0;
-	opts.undo = !(flags & VERB_GIVES_UP_UNDO);
+	opts.undo = true;
 	LAB_DO(sdm_list(SM_DM_UUID, check_device, NULL, &err));
 	if (flags & VERB_POOL)
 		LAB_DO(snapmgr_pool_list(lab, add_pool, &a, &err));

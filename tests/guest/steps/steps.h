@@ -18,7 +18,6 @@
 #define VERB_TOGGLES 4u /* the same again is the way back */
 #define VERB_MIDWAY \
 	8u /* start() leaves another verb half done; pictures are taken before and after that */
-#define VERB_GIVES_UP_UNDO 32u /* one that goes back may have lost the oldest undo point for good */
 
 struct verb {
 	const char *name;
