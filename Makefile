@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The two for a fresh machine:    make demo    make check
-# Others: all lint format sanitize fuzz torture bench-switch install uninstall clean
+# Others: all lint format sanitize fuzz torture bench bench-keep bench-switch install uninstall clean
 # B=DIR builds elsewhere, beside the default: make B=build/clang CC=clang WERROR=-Werror
 # FAILPOINTS=1 builds what tests can make die at any step: include/failpoint.h
 
@@ -100,7 +100,9 @@ GUEST_C_TESTS = $(patsubst %.c,$(B)/%,$(wildcard tests/guest/*/*_test.c))
 SHELL_TESTS = $(patsubst %.sh,$(B)/%, \
 	$(wildcard tests/guest/*/*_test.sh tests/host/*_test.sh tests/torture/*/*.sh))
 SHELL_LIBS = $(patsubst %,$(B)/%,$(wildcard tests/*.sh))
-BENCHES = $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+# What the programs that measure share, and those.
+BENCH_PARTS = $(addprefix $(B)/tests/bench/,bare.o bench.o command.o fio.o lvm.o pool.o)
+BENCHES = $(filter-out $(BENCH_PARTS:.o=),$(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c)))
 TORTURES = $(patsubst %.c,$(B)/%,$(wildcard tests/torture/*/*.c))
 FUZZERS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
 
@@ -135,6 +137,8 @@ MODEL = $(addprefix $(B)/tests/model/,model.o do.o look.o slot.o)
 REPLAY = $(MODEL) $(addprefix $(B)/tests/model/,rig.o wlog.o)
 $(B)/tests/guest/faults/replay_test $(B)/tests/guest/faults/disk_test $(B)/tests/torture/guest/replay: $(REPLAY)
 $(B)/tests/guest/faults/replay_test: private LDFLAGS += -Wl,--wrap=fdatasync
+$(BENCHES): $(BENCH_PARTS)
+$(B)/tests/bench/switch: $(MODEL) $(B)/tests/model/wlog.o
 # What runs in the guests whose plug is pulled.
 WORKERS = $(B)/tests/host/plug_work
 $(WORKERS): $(MODEL)
@@ -226,6 +230,16 @@ torture: bootstrap
 	@$(MAKE) $(JOBS) all tests
 	@scripts/torture '$(MINUTES)' '$(SEED)' $(ONLY)
 
+# What it costs, against bare libdevmapper, LVM and fio: scripts/bench says what may be set. All rows, or
+# some: make bench ROWS="1 2". Shorter: QUICK=1.
+bench:
+	@scripts/bootstrap --bench
+	@$(MAKE) $(JOBS) all $(BENCHES)
+	@scripts/bench $(ROWS)
+bench-keep:
+	@scripts/bench-keep $(KEEP)
+export QUICK
+
 bench-switch:
 	@$(MAKE) $(JOBS) all $(B)/tests/bench/switch
 	@scripts/sandbox --disk 4G --disk 4G -- sh -c 'exec $$0 $$SANDBOX_DISKS' $(B)/tests/bench/switch
@@ -275,7 +289,7 @@ clean:
 	rm -rf $(B)
 
 FORCE:
-.PHONY: all tests unit-tests fuzzers bootstrap demo check lint format sanitize fuzz torture bench-switch \
+.PHONY: all tests unit-tests fuzzers bootstrap demo check lint format sanitize fuzz torture bench bench-keep bench-switch \
 	install uninstall clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
