@@ -5,6 +5,7 @@
 #include "snapmgr/catalogue/catalogue.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
@@ -72,8 +73,20 @@ static int exec(struct scat *cat, const char *sql, struct snapmgr_err *err)
 	return code == SQLITE_OK ? 0 : scat_sql_failed(cat, code, err);
 }
 
+/* A path with '/' at its end is a folder's: the catalogue is a file in it, of SQLite's own VFS. */
+static int connect_where(struct scat *cat, const char *where, struct snapmgr_err *err)
+{
+	char path[SCAT_FILE_PATH];
+
+	if (where[strlen(where) - 1] != '/')
+		return scat_vfs_open(where, &cat->uuid, cat->writable, &cat->vfs, err);
+	(void)snprintf(path, sizeof(path), "%s" SCAT_FILE_NAME, where);
+	cat->path = strdup(path);
+	return cat->path ? 0 : sm_nomem(err);
+}
+
 /* A handle with region and connection; nothing has been read through SQLite yet. */
-static int connect(const char *device, const struct sm_uuid *uuid, bool writable, struct scat **ret,
+static int connect(const char *where, const struct sm_uuid *uuid, bool writable, struct scat **ret,
 		   struct snapmgr_err *err)
 {
 	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE |
@@ -84,10 +97,13 @@ static int connect(const char *device, const struct sm_uuid *uuid, bool writable
 	if (!cat)
 		return sm_nomem(err);
 	cat->writable = writable;
+	cat->uuid = *uuid;
 	sm_uuid_text(uuid, cat->subject);
-	r = scat_vfs_open(device, uuid, writable, &cat->vfs, err);
+	r = connect_where(cat, where, err);
 	if (r == 0) {
-		code = sqlite3_open_v2(device, &cat->db, flags, cat->vfs->name);
+		code = cat->vfs ? sqlite3_open_v2(where, &cat->db, flags, cat->vfs->name) :
+				  sqlite3_open_v2(cat->path, &cat->db, flags | SQLITE_OPEN_NOFOLLOW,
+						  NULL);
 		if (code != SQLITE_OK)
 			r = scat_sql_failed(cat, code, err);
 	}
@@ -105,7 +121,9 @@ int scat_connect(const char *device, const struct sm_uuid *uuid, struct scat **r
 	int r = connect(device, uuid, true, ret, err);
 
 	if (r == 0) {
-		(*ret)->vfs->owner = true; /* nobody else knows of what is just being made */
+		if ((*ret)->vfs)
+			(*ret)->vfs->owner =
+				true; /* nobody else knows of what is just being made */
 		harden(*ret);
 	}
 	return r;
@@ -159,6 +177,32 @@ int scat_format(const char *device, const struct scat_pool *pool, struct snapmgr
 	if (r == 0 && scat_vfs_sync(cat->vfs) < 0)
 		r = scat_sql_failed(cat, SQLITE_IOERR_FSYNC, err);
 	return r;
+}
+
+/* An empty file that SQLite takes for a new database. */
+static int make_file(const char *dir, struct snapmgr_err *err)
+{
+	char path[SCAT_FILE_PATH];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s" SCAT_FILE_NAME, dir);
+	fd = SM_STEP("file.make",
+		     open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+	if (fd < 0)
+		return sm_fail(err, errno == EACCES ? SNAPMGR_PERMISSION : SNAPMGR_IO, errno,
+			       "cannot make '%s'", path);
+	(void)close(fd);
+	return 0;
+}
+
+int scat_format_file(const char *dir, const struct scat_pool *pool, struct snapmgr_err *err)
+{
+	AUTO(scat_close) struct scat *cat = NULL;
+	int r = make_file(dir, err);
+
+	if (r == 0)
+		r = scat_connect(dir, &pool->uuid, &cat, err);
+	return r < 0 ? r : fill(cat, pool, err);
 }
 
 /* ---- what may be opened ---- */
@@ -261,7 +305,7 @@ int scat_checkpoint(struct scat *cat, struct snapmgr_err *err)
 /* The fuller the log, the longer this waits for readers. A failure concerns nobody yet. */
 static void checkpoint_beyond(struct scat *cat, uint32_t limit)
 {
-	uint32_t frames = scat_vfs_frames(cat->vfs);
+	uint32_t frames = cat->vfs ? scat_vfs_frames(cat->vfs) : 0; /* else SQLite sees to it */
 	int tries = frames > FRAMES(cat, 3) ? 20 : frames > FRAMES(cat, 2) ? 10 : 3;
 
 	if (frames > limit) /* who waited in vain does not wait again */
@@ -282,6 +326,10 @@ static int prepare_writer(struct scat *cat, struct snapmgr_err *err)
 {
 	int r = exec(cat, "PRAGMA synchronous=FULL", err);
 
+	if (!cat->vfs) {
+		(void)sqlite3_wal_autocheckpoint(cat->db, CHECKPOINT_FRAMES);
+		return r;
+	}
 	if (r == 0)
 		r = limit_pages(cat, err);
 	if (r == 0)
@@ -298,7 +346,8 @@ int scat_open(const char *device, const struct sm_uuid *uuid, enum scat_use use,
 
 	if (r < 0)
 		return r;
-	cat->vfs->owner = use == SCAT_OWN;
+	if (cat->vfs)
+		cat->vfs->owner = use == SCAT_OWN;
 	harden(cat);
 	r = exec(cat, "PRAGMA temp_store=2;PRAGMA cell_size_check=1;BEGIN", err);
 	if (r == 0)
@@ -320,7 +369,7 @@ int scat_open(const char *device, const struct sm_uuid *uuid, enum scat_use use,
 static void tidy(struct scat *cat)
 {
 	scat_rollback(cat);
-	if (cat->wrote && cat->vfs->region.fd >= 0)
+	if (cat->wrote && cat->vfs && cat->vfs->region.fd >= 0)
 		checkpoint_beyond(cat, CHECKPOINT_FRAMES);
 	cat->wrote = false;
 }
@@ -328,13 +377,15 @@ static void tidy(struct scat *cat)
 void scat_own(struct scat *cat)
 {
 	scat_rollback(cat);
-	cat->vfs->owner = true;
+	if (cat->vfs)
+		cat->vfs->owner = true;
 }
 
 void scat_disown(struct scat *cat)
 {
 	tidy(cat);
-	cat->vfs->owner = false;
+	if (cat->vfs)
+		cat->vfs->owner = false;
 }
 
 void scat_park(struct scat *cat)
@@ -358,6 +409,7 @@ void scat_close(struct scat *cat)
 		(void)sqlite3_finalize(cat->cached[i].stmt);
 	(void)sqlite3_close(cat->db);
 	scat_vfs_close(cat->vfs);
+	free((void *)cat->path);
 	free(cat);
 }
 
@@ -405,11 +457,25 @@ static void cut_log(struct scat *cat)
 		(void)scat_vfs_sync(cat->vfs);
 }
 
+/* SQLite flushes at each commit there; only a region's may go without. */
+static int commit_file(struct scat *cat, struct snapmgr_err *err)
+{
+	int r = SM_STEP("commit", scat_run(cat, sql_commit, NULL, err));
+
+	if (r < 0)
+		scat_rollback(cat);
+	cat->writing = false;
+	return r < 0 ? r : 0;
+}
+
 int scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
 {
-	uint64_t syncs = cat->vfs->syncs;
+	uint64_t syncs;
 	int r;
 
+	if (!cat->vfs)
+		return commit_file(cat, err);
+	syncs = cat->vfs->syncs;
 	cat->wrote = true;
 	if (sqlite3_get_autocommit(
 		    cat->db)) /* an I/O error has ended it, and somebody did not ask */
@@ -440,8 +506,10 @@ void scat_rollback(struct scat *cat)
 {
 	if (!sqlite3_get_autocommit(cat->db))
 		(void)scat_run(cat, sql_rollback, NULL, NULL);
-	cat->vfs->held_len = 0;	  /* another process may write there next */
-	cat->vfs->held_error = 0; /* told, and no fault of the next commit */
+	if (cat->vfs) {
+		cat->vfs->held_len = 0;	  /* another process may write there next */
+		cat->vfs->held_error = 0; /* told, and no fault of the next commit */
+	}
 	cat->writing = false;
 }
 
@@ -468,18 +536,18 @@ uint64_t scat_used_bytes(struct scat *cat)
 
 uint64_t scat_size_bytes(const struct scat *cat)
 {
-	return scat_region_db_len(&cat->vfs->region, UINT64_MAX);
+	return cat->vfs ? scat_region_db_len(&cat->vfs->region, UINT64_MAX) : SM_TIB;
 }
 
 int scat_check_room(struct scat *cat, struct snapmgr_err *err)
 {
-	const uint64_t known = cat->vfs->region.db_len;
 	int64_t pages = 0;
-	uint64_t wanted, now;
-	int r = count_pages(cat, &pages, err);
+	uint64_t known, wanted, now;
+	int r = cat->vfs ? count_pages(cat, &pages, err) : 0;
 
-	if (r < 0)
+	if (r < 0 || !cat->vfs)
 		return r;
+	known = cat->vfs->region.db_len;
 	wanted = ((uint64_t)pages + RESERVE_PAGES) * SCAT_PAGE_BYTES;
 	now = scat_region_db_len(&cat->vfs->region, wanted);
 	if (wanted > now)

@@ -148,6 +148,17 @@ struct scat_operation {
 int scat_format(const char *device, const struct scat_pool *pool, struct snapmgr_err *err);
 
 /**
+ * scat_format_file() - the same as a file of its own, DIR/catalogue.db, which must not be there
+ * @dir: with a '/' at its end, by which scat_open() knows it, too
+ *
+ * It is reached through SQLite's own VFS: its log and wal-index lie beside it, each commit is durable,
+ * and its room is that of the filesystem. It cannot be parked.
+ */
+#define SCAT_FILE_NAME "catalogue.db"
+#define SCAT_FILE_PATH 512
+int scat_format_file(const char *dir, const struct scat_pool *pool, struct snapmgr_err *err);
+
+/**
  * scat_open() - open the catalogue on @device
  * @device: the pinned dm-linear device of the region, e.g. "/dev/mapper/snapmgr-p-_cat"
  * @uuid:   pool's UUID: names the wal-index and lock files under /run/snapmgr/UUID/

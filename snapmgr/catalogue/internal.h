@@ -23,7 +23,9 @@ struct scat_cached {
 
 struct scat {
 	sqlite3 *db;
-	struct scat_vfs *vfs;
+	struct scat_vfs *vfs; /* NULL: a file of its own, through SQLite's VFS */
+	const char *path;     /* of that file, owned; NULL: on a device */
+	struct sm_uuid uuid;
 	bool writable, wrote;
 	bool verified; /* the schema on disk is ours */
 	int busy_tries;

@@ -261,14 +261,22 @@ static int open_file(const char *path)
 
 static _Atomic uint64_t serials = 1;
 
+static void lock_path(const char *name, char ret[SCAT_RUN_PATH])
+{
+	if (name[0] == '/')
+		(void)snprintf(ret, SCAT_RUN_PATH, "%s", name);
+	else
+		(void)snprintf(ret, SCAT_RUN_PATH, "%s/%s.lock", scat_run_dir(), name);
+}
+
 static int open_lock(const char *name, struct slock *ret, struct snapmgr_err *err)
 {
 	char path[SCAT_RUN_PATH];
 	int r = 0;
 
-	(void)snprintf(path, sizeof(path), "%s/%s.lock", scat_run_dir(), name);
+	lock_path(name, path);
 	*ret = (struct slock){ .fd = open_file(path) };
-	if (ret->fd < 0 && errno == ENOENT) {
+	if (ret->fd < 0 && errno == ENOENT && name[0] != '/') {
 		r = sm_mkdir_p(scat_run_dir(), 0700, err);
 		if (r < 0)
 			return r;
@@ -346,7 +354,7 @@ bool slock_ask(const char *name, struct slock_holder *ret)
 	char path[SCAT_RUN_PATH], text[HOLDER_BYTES] = "";
 	AUTO(sm_close_fd) int fd = -1;
 
-	(void)snprintf(path, sizeof(path), "%s/%s.lock", scat_run_dir(), name);
+	lock_path(name, path);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || fcntl(fd, F_OFD_GETLK, &fl) < 0 || fl.l_type == F_UNLCK ||
 	    pread(fd, text, sizeof(text) - 1, 0) < 0)
@@ -360,7 +368,7 @@ int slock_borrow(const char *name)
 	char path[SCAT_RUN_PATH];
 	int fd, r;
 
-	(void)snprintf(path, sizeof(path), "%s/%s.lock", scat_run_dir(), name);
+	lock_path(name, path);
 	fd = open_file(path);
 	if (fd < 0)
 		return -errno;

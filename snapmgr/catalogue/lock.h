@@ -29,7 +29,8 @@ struct slock {
 #define SLOCK_NONE ((struct slock){ .fd = -1 })
 
 /**
- * slock_take() - the exclusive lock named @name ("host", or a pool's UUID), made where absent
+ * slock_take() - the exclusive lock named @name ("host", or a pool's UUID), made where absent; a name
+ * that begins with '/' is that file, without a ".lock" behind it
  * @wait_ms: 0 tries once; else waits, polling with a growing pause of at most 20 ms
  *
  * Return: 0; -EAGAIN (locked; the message names the holder's pid and program where /proc tells);

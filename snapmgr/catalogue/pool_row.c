@@ -27,7 +27,7 @@ static int read_pool(struct scat *cat, sqlite3_stmt *stmt, void *ret, struct sna
 	if (!row.wrong && p.next_transaction_id != p.transaction_id &&
 	    p.next_transaction_id != p.transaction_id + 1)
 		row.wrong = "next transaction id";
-	if (!row.wrong && !sm_uuid_equal(&p.uuid, &cat->vfs->region.pool))
+	if (!row.wrong && !sm_uuid_equal(&p.uuid, &cat->uuid))
 		row.wrong = "UUID";
 	r = scat_row_end(cat, &row, "pool", 1, err);
 	if (r < 0)

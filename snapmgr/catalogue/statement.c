@@ -43,16 +43,25 @@ static const char *act_of(int code)
 
 static int io_failed(struct scat *cat, int code, struct snapmgr_err *err)
 {
-	int e = cat->vfs->errnum ? cat->vfs->errnum : EIO;
+	int errnum = cat->vfs ? cat->vfs->errnum : sqlite3_system_errno(cat->db);
+	int e = errnum ? errnum : EIO;
 	bool denied = e == EACCES || e == EPERM;
+	const char *path = cat->path;
 
+	if (cat->vfs)
+		path = cat->vfs->failed_path[0] ? cat->vfs->failed_path : cat->vfs->region.path;
 	return sm_fail(err, denied ? SNAPMGR_PERMISSION : SNAPMGR_IO, e,
 		       "cannot %s catalogue of pool '%s' on '%s'", act_of(code), cat->subject,
-		       cat->vfs->failed_path[0] ? cat->vfs->failed_path : cat->vfs->region.path);
+		       path);
 }
 
 static int full(struct scat *cat, struct snapmgr_err *err)
 {
+	if (!cat->vfs)
+		return sm_fail(
+			err, SNAPMGR_NO_SPACE, ENOSPC,
+			"no room for the catalogue of pool '%s': the filesystem of '%s' is full",
+			cat->subject, cat->path);
 	if (cat->vfs->wal_full)
 		return sm_fail(
 			err, SNAPMGR_NO_SPACE, ENOSPC,
