@@ -36,8 +36,10 @@ CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	undo_rows.c vfs.c vfs_shm.c volume_rows.c \
 	dump.c dump_read.c property_rows.c restore.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
-	names.c regions.c registry.c thin.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_volume.c)
+	diff.c \
+	names.c regions.c registry.c thin.c thin_diff.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
+	diff.c \
 	backup.c inactive.c inventory.c lasting.c lasting_recover.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \
 	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
 	garbage.c group.c group_object.c handle.c head.c layout.c list.c members.c members_use.c names.c \
@@ -46,7 +48,7 @@ CORE_SRC = $(addprefix snapmgr/core/, \
 	pool_state.c pool_stop.c property.c quota.c recover.c recover_group.c rename.c reset_state.c resize.c revert.c revert_group.c snapshot.c space.c \
 	states.c strategy.c together.c undo.c undo_group.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \
-	args.c cmd_delete.c cmd_dump.c cmd_group.c cmd_list.c cmd_message.c cmd_monitor.c cmd_pool.c \
+	args.c cmd_delete.c cmd_diff.c cmd_dump.c cmd_group.c cmd_list.c cmd_message.c cmd_monitor.c cmd_pool.c \
 	cmd_property.c cmd_quota.c \
 	cmd_recover.c cmd_revert.c cmd_snapshot.c \
 	cmd_tree.c cmd_undo.c cmd_volume.c common.c confirm.c help.c json.c main.c object.c \
@@ -130,7 +132,7 @@ $(filter $(B)/tests/guest/shost/%,$(GUEST_C_TESTS)): $(B)/tests/guest/shost/lab.
 $(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/crash/% \
 	$(B)/tests/guest/volume/% $(B)/tests/guest/storm/% $(B)/tests/guest/group/%,$(GUEST_C_TESTS)): \
 	$(B)/tests/guest/pool_lab.o
-$(filter $(B)/tests/guest/quota/% $(B)/tests/guest/space/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o
+$(filter $(B)/tests/guest/quota/% $(B)/tests/guest/space/% $(B)/tests/guest/strategy/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o
 
 # A model of a pool, and what records and replays its disks.
 MODEL = $(addprefix $(B)/tests/model/,model.o do.o look.o slot.o)

@@ -115,6 +115,15 @@ bool sm_selector_parse(const char *text, const char *word, uint32_t *ret_back);
 
 /* sm_program_run() - run argv[0] with no shell, stdin /dev/null; stdout+stderr into @out (cut). */
 int sm_program_run(const char *const argv[], char *out, size_t out_size, struct snapmgr_err *err);
+/**
+ * sm_program_lines() - the same, but @line gets each line of what it says, however much that is
+ *
+ * After a non-zero answer no more lines are handed out; where the program itself succeeds, the answer
+ * is returned when it has ended.
+ */
+typedef int sm_line_fn(const char *line, void *data);
+int sm_program_lines(const char *const argv[], sm_line_fn *line, void *data,
+		     struct snapmgr_err *err);
 
 /**
  * sm_signals_hold() - whatever would end or stop this thread waits until sm_signals_release()

@@ -441,6 +441,47 @@ int snapmgr_list(struct snapmgr *sm, const char *spec, const struct snapmgr_list
 int snapmgr_show(struct snapmgr *sm, const char *spec, snapmgr_object_fn *visit, void *data,
 		 struct snapmgr_err *err);
 
+enum snapmgr_extent_kind {
+	SNAPMGR_DIFFERS,
+	SNAPMGR_LEFT_ONLY, /* the right one has nothing there, or ends before it: it counts as zeroes */
+	SNAPMGR_RIGHT_ONLY
+};
+struct snapmgr_extent {
+	uint64_t start_bytes, len_bytes;
+	enum snapmgr_extent_kind kind;
+};
+typedef int snapmgr_extent_fn(const struct snapmgr_extent *extent, void *data);
+/* snapmgr_extent_kind_name() - "differs", "left_only", "right_only" */
+const char *snapmgr_extent_kind_name(enum snapmgr_extent_kind kind);
+
+struct snapmgr_diff_opts {
+	size_t size;
+	bool fast; /* read no contents: what the pool does not know to be shared counts as changed */
+};
+struct snapmgr_diff_result {
+	struct snapmgr_object left, right; /* their tags are NULL */
+	uint64_t changed_bytes, extents;   /* the sum of all */
+	uint64_t read_bytes;		   /* of both, in order to compare */
+	uint32_t grain_bytes;		   /* extents are multiples of it, ends apart */
+	bool exact;			   /* contents were compared */
+};
+/**
+ * snapmgr_diff() - where two snapshots, undo points or heads of one pool differ
+ * @visit: gets the extents, ascending; may be NULL
+ * @ret:   filled before the first of them is visited; may be NULL
+ *
+ * The pool knows which chunks both share. Only the others are read, without mapping anything, and
+ * compared: so the extents are exactly the differing logical blocks, and cost what has changed since.
+ * Of a head that is written to meanwhile, take a snapshot first. Holds the pool's lock while it asks
+ * the metadata, not while it reads.
+ *
+ * Return: 0; -EXDEV (usage: two pools); -ESTALE (stale: one of them was deleted, or a head changed,
+ * meanwhile); -ECANCELED (usage: progress said so); -EOPNOTSUPP; ...
+ */
+int snapmgr_diff(struct snapmgr *sm, const char *left, const char *right,
+		 const struct snapmgr_diff_opts *opts, snapmgr_extent_fn *visit, void *data,
+		 struct snapmgr_diff_result *ret, struct snapmgr_err *err);
+
 /* ---- groups: volumes that are snapshotted and reverted together ---- */
 
 struct snapmgr_group_opts {

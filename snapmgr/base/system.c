@@ -109,27 +109,72 @@ static int spawn(const char *const argv[], int out_fd, pid_t *ret)
 	return r;
 }
 
-int sm_program_run(const char *const argv[], char *out, size_t out_size, struct snapmgr_err *err)
+/* @said: what of its words goes into the message. */
+static int finish_program(const char *name, pid_t pid, const char *said, struct snapmgr_err *err)
 {
-	int pipe_fds[2], status = 0, r;
-	pid_t pid;
+	int status = 0;
 
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return sm_fail(err, SNAPMGR_INTERNAL, errno, "cannot make a pipe: %m");
-	r = spawn(argv, pipe_fds[1], &pid);
-	(void)close(pipe_fds[1]);
-	if (r != 0) {
-		(void)close(pipe_fds[0]);
-		return sm_fail(err, r == ENOENT ? SNAPMGR_UNSUPPORTED : SNAPMGR_INTERNAL, r,
-			       "cannot run '%s': %s", argv[0], strerror(r));
-	}
-	collect(pipe_fds[0], out, out_size);
-	(void)close(pipe_fds[0]);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN, "'%s' failed with status %d: %.300s", argv[0],
-		       WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-		       out_size ? out : "");
+	return sm_fail(err, SNAPMGR_DAMAGED, EUCLEAN, "'%s' failed with status %d: %.300s", name,
+		       WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), said);
+}
+
+/* *ret_fd reads what it says. */
+static int start_program(const char *const argv[], int *ret_fd, pid_t *ret, struct snapmgr_err *err)
+{
+	int pipe_fds[2], r;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return sm_fail(err, SNAPMGR_INTERNAL, errno, "cannot make a pipe: %m");
+	r = spawn(argv, pipe_fds[1], ret);
+	(void)close(pipe_fds[1]);
+	if (r == 0) {
+		*ret_fd = pipe_fds[0];
+		return 0;
+	}
+	(void)close(pipe_fds[0]);
+	return sm_fail(err, r == ENOENT ? SNAPMGR_UNSUPPORTED : SNAPMGR_INTERNAL, r,
+		       "cannot run '%s': %s", argv[0], strerror(r));
+}
+
+int sm_program_run(const char *const argv[], char *out, size_t out_size, struct snapmgr_err *err)
+{
+	pid_t pid;
+	int fd, r = start_program(argv, &fd, &pid, err);
+
+	if (r < 0)
+		return r;
+	collect(fd, out, out_size);
+	(void)close(fd);
+	return finish_program(argv[0], pid, out_size ? out : "", err);
+}
+
+int sm_program_lines(const char *const argv[], sm_line_fn *line, void *data,
+		     struct snapmgr_err *err)
+{
+	AUTO(free) char *text = NULL;
+	char first[320] = "";
+	size_t size = 0;
+	pid_t pid;
+	FILE *f;
+	int fd, r_line = 0, r = start_program(argv, &fd, &pid, err);
+
+	if (r < 0)
+		return r;
+	f = fdopen(fd, "re");
+	if (!f)
+		(void)close(fd); /* it will end of SIGPIPE */
+	while (f && getline(&text, &size, f) > 0) {
+		text[strcspn(text, "\n")] = '\0';
+		if (!*first)
+			(void)sm_copy_text(first, sizeof(first), text);
+		if (r_line == 0)
+			r_line = line(text, data);
+	}
+	sm_close_file(f);
+	r = finish_program(argv[0], pid, first, err);
+	return r == 0 && !f ? sm_nomem(err) : r < 0 ? r : r_line;
 }

@@ -15,7 +15,7 @@
 /* Every value that an option can have, for all commands; a command's table says which it takes. */
 struct cmd_flags {
 	bool json, quiet, help, version, progress, yes, dry_run;
-	bool force, online, remount, latest_only, no_undo, allow_clone, drop;
+	bool force, online, remount, latest_only, no_undo, allow_clone, drop, fast;
 	bool recursive, keep_snapshots, shrink, space, undo, operations;
 	bool inactive, guest, no_revert, no_activate, repair;
 	const char *driver, *meta, *project, *label, *description, *target, *strategy, *as, *from,
@@ -92,7 +92,7 @@ extern const struct cmd_verb cmd_pool_verbs[], cmd_volume_verbs[], cmd_delete_ve
 	cmd_snapshot_verbs[], cmd_revert_verbs[], cmd_undo_verbs[], cmd_list_verbs[],
 	cmd_tree_verbs[], cmd_property_verbs[], cmd_quota_verbs[], cmd_group_verbs[],
 	cmd_recover_verbs[], cmd_message_verbs[], cmd_monitor_verbs[], cmd_help_verbs[],
-	cmd_dump_verbs[];
+	cmd_dump_verbs[], cmd_diff_verbs[];
 
 /* ---- help.c ---- */
 

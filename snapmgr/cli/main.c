@@ -16,6 +16,7 @@ const struct cmd_verb *const cli_families[] = {
 	cmd_snapshot_verbs,
 	cmd_revert_verbs,
 	cmd_undo_verbs,
+	cmd_diff_verbs,
 	cmd_group_verbs,
 	cmd_list_verbs,
 	cmd_tree_verbs,

@@ -179,6 +179,13 @@ struct sm_found {
  */
 int sm_find(struct snapmgr *sm, const char *spec, unsigned int want, bool writable,
 	    struct sm_found *ret, struct snapmgr_err *err);
+/**
+ * sm_find_in() - one more object, of the pool that @first has open
+ *
+ * ret->pool is borrowed from @first: it is not to be closed.
+ */
+int sm_find_in(const struct sm_found *first, const char *spec, unsigned int want,
+	       struct sm_found *ret, struct snapmgr_err *err);
 void sm_found_close(struct sm_found *f);
 static inline void auto_sm_found_close(struct sm_found *f)
 {

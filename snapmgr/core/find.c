@@ -315,3 +315,33 @@ int sm_find(struct snapmgr *sm, const char *text, unsigned int want, bool writab
 	f = (struct sm_found){ .pool.lock = SLOCK_NONE };
 	return 0;
 }
+
+int sm_find_in(const struct sm_found *first, const char *text, unsigned int want,
+	       struct sm_found *ret, struct snapmgr_err *err)
+{
+	struct sm_found f = { .pool = first->pool };
+	struct sm_spec spec;
+	struct sm_uuid uuid;
+	int r = sm_spec_parse(text, &spec, err);
+
+	if (r < 0)
+		return r;
+	if (!spec.volume[0] && sm_uuid_parse(spec.pool, &uuid)) {
+		r = find_uuid(&f, &uuid, err);
+		if (r == -ENOENT)
+			return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
+				       "pool '%s' has nothing with UUID '%s'", f.pool.row.name,
+				       spec.pool);
+	} else {
+		r = sm_same_pool(&f.pool, spec.pool, err);
+		if (r == 0 && spec.volume[0])
+			r = find_volume(&f, spec.volume, want, err);
+		if (r == 0 && spec.snapshot[0])
+			r = find_snapshot(&f, spec.snapshot, err);
+	}
+	if (r == 0)
+		r = check_kind(text, kind_of(&f), want, err);
+	if (r == 0)
+		*ret = f;
+	return r;
+}

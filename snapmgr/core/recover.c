@@ -237,8 +237,10 @@ static int heal_all(struct sm_pool *pool, struct snapmgr_err *err)
 	char text[SNAPMGR_MESSAGE_MAX] = "";
 	const struct scat_volume *of = NULL;
 	struct scat_volume v;
-	int r = scat_begin(pool->cat, err);
+	int r = pool->b.driver->let_go ? pool->b.driver->let_go(&pool->b, err) : 0;
 
+	if (r == 0)
+		r = scat_begin(pool->cat, err);
 	if (r == 0)
 		r = sm_names_follow(pool, err); /* a rename may have been cut short */
 	if (r == 0)

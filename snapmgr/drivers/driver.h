@@ -112,6 +112,27 @@ struct sm_snap_item { /* one of several snapshots at one instant */
 
 typedef int sm_id_fn(uint32_t id, uint64_t mapped_bytes, uint64_t exclusive_bytes, void *data);
 
+#define SM_NOWHERE UINT64_MAX /* not mapped, or behind the end: reads as zero */
+struct sm_diff_extent {
+	uint64_t at_bytes, len_bytes;
+	uint64_t left_at, right_at; /* where the bytes lie in what diff_open() opens, or SM_NOWHERE */
+};
+struct sm_diff { /* owned; ascending, without overlap */
+	struct sm_diff_extent *v;
+	size_t n, room;
+};
+/**
+ * sm_diff_add() - one more extent, cut at the ends of both sides, and merged with its neighbour
+ * @shared: both sides have the same bytes there: it counts only where one of them has ended
+ */
+int sm_diff_add(struct sm_diff *diff, struct sm_diff_extent e, bool shared, uint64_t left_bytes,
+		uint64_t right_bytes, struct snapmgr_err *err);
+void sm_diff_release(struct sm_diff *diff);
+static inline void auto_sm_diff_release(struct sm_diff *diff)
+{
+	sm_diff_release(diff);
+}
+
 struct sm_driver {
 	const char *name;	       /* as stored in the catalogue */
 	const char *const *strategies; /* of a revert, cheapest first, NULL-terminated */
@@ -145,6 +166,8 @@ struct sm_driver {
 	/* Check the metadata with the tools of its makers; @active as above. */
 	int (*verify)(const struct sm_backend *b, bool active, snapmgr_report_fn *report,
 		      void *data, struct snapmgr_err *err);
+	/* What a dead process held of a running pool's metadata. NULL: nothing is ever held. */
+	int (*let_go)(const struct sm_backend *b, struct snapmgr_err *err);
 	/* Where inactive metadata was found good: the kernel need not refuse it any more. */
 	int (*absolve)(const struct sm_backend *b, struct snapmgr_err *err);
 
@@ -197,6 +220,18 @@ struct sm_driver {
 	 * what runs. -ENOENT: it is not mapped. */
 	int (*heal)(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,
 		    uint64_t *ret_bytes, struct snapmgr_err *err);
+
+	/**
+	 * Where two of the pool may differ, by what their kind of pool remembers and without reading
+	 * contents: every difference is in it, and nothing that both share. Neither needs to be mapped;
+	 * what is mapped and written to counts as of some moment during the call. NULL: it cannot tell.
+	 */
+	int (*diff)(const struct sm_backend *b, const struct sm_vdev *left,
+		    const struct sm_vdev *right, struct sm_diff *ret, struct snapmgr_err *err);
+	/* Where the contents of one of them can be read at the positions that diff told; a descriptor,
+	 * read past the page cache, or a negative errno. */
+	int (*diff_open)(const struct sm_backend *b, const struct sm_vdev *v,
+			 struct snapmgr_err *err);
 };
 
 extern const struct sm_driver sm_driver_thin;

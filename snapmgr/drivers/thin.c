@@ -19,6 +19,7 @@ const struct sm_driver sm_driver_thin = {
 	.peek = thin_peek,
 	.ids = thin_ids,
 	.verify = thin_verify,
+	.let_go = thin_let_go,
 	.absolve = thin_absolve,
 	.rebuild = thin_rebuild,
 	.recorded = thin_recorded,
@@ -33,4 +34,6 @@ const struct sm_driver sm_driver_thin = {
 	.snapshot = thin_snapshot,
 	.repoint = thin_repoint,
 	.heal = thin_heal,
+	.diff = thin_diff,
+	.diff_open = thin_diff_open,
 };

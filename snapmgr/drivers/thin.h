@@ -13,6 +13,7 @@ int thin_start(struct sm_backend *b, const struct sm_layout *layout, bool fresh,
 int thin_pin(struct sm_backend *b, bool fresh, struct snapmgr_err *err);
 int thin_stop(struct sm_backend *b, struct snapmgr_err *err);
 int thin_grow(struct sm_backend *b, const struct sm_layout *layout, struct snapmgr_err *err);
+int thin_let_go(const struct sm_backend *b, struct snapmgr_err *err);
 int thin_space(const struct sm_backend *b, bool commit_first, struct sm_space *ret,
 	       struct snapmgr_err *err);
 int thin_transaction(const struct sm_backend *b, uint64_t from, uint64_t to,
@@ -27,6 +28,15 @@ int thin_verify(const struct sm_backend *b, bool active, snapmgr_report_fn *repo
 int thin_absolve(const struct sm_backend *b, struct snapmgr_err *err);
 int thin_node(const struct sm_backend *b, enum sm_role role, char *ret, size_t size,
 	      struct snapmgr_err *err);
+/**
+ * thin_on_snapshot() - look into the metadata of a running pool, as of one moment
+ *
+ * The pool has one metadata snapshot: the caller holds the pool's lock. It is released whatever @look
+ * comes to; after a crash, by the next one, by recovery and by activation.
+ */
+typedef int thin_look_fn(void *data, struct snapmgr_err *err);
+int thin_on_snapshot(const struct sm_backend *b, thin_look_fn *look, void *data,
+		     struct snapmgr_err *err);
 /* thin_super_whole() - can the metadata's first block be believed? */
 bool thin_super_whole(const char *node);
 
@@ -34,6 +44,11 @@ bool thin_super_whole(const char *node);
 int thin_rebuild(const struct sm_backend *b, uint64_t transaction, uint64_t data_bytes,
 		 struct snapmgr_err *err);
 int thin_recorded(const struct sm_backend *b, sm_id_fn *visit, void *data, struct snapmgr_err *err);
+
+/* thin_diff.c */
+int thin_diff(const struct sm_backend *b, const struct sm_vdev *left, const struct sm_vdev *right,
+	      struct sm_diff *ret, struct snapmgr_err *err);
+int thin_diff_open(const struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
 
 /* thin_volume.c */
 /* thin_find_pool() - fill b->pool_dev, once. */

@@ -93,24 +93,49 @@ int thin_peek(const struct sm_backend *b, struct sm_space *ret, struct snapmgr_e
 	return 0;
 }
 
-/* Run one of thin-provisioning-tools on a metadata snapshot, which is released whatever happens. */
-static int on_metadata_snapshot(const struct sm_backend *b, const char *const argv[], char *out,
-				size_t size, struct snapmgr_err *err)
+int thin_on_snapshot(const struct sm_backend *b, thin_look_fn *look, void *data,
+		     struct snapmgr_err *err)
 {
 	const char *pool = b->roles[SM_ROLE_POOL].name;
-	int r = sdm_meta_snap(pool, true, err);
-	int r_release;
+	sigset_t signals;
+	int r, r_release;
 
+	sm_signals_hold(&signals); /* they end the tool, and us when it is released */
+	r = sdm_meta_snap(pool, true, err);
 	if (r == -EBUSY) { /* one that a dead process left */
 		r = sdm_meta_snap(pool, false, err);
 		if (r == 0)
 			r = sdm_meta_snap(pool, true, err);
 	}
-	if (r < 0)
-		return r;
-	r = sm_program_run(argv, out, size, err);
-	r_release = sdm_meta_snap(pool, false, r < 0 ? NULL : err);
-	return r < 0 ? r : r_release;
+	if (r == 0) {
+		r = look(data, err);
+		r_release = sdm_meta_snap(pool, false, r < 0 ? NULL : err);
+		r = r < 0 ? r : r_release;
+	}
+	sm_signals_release(&signals);
+	return r;
+}
+
+/* One of thin-provisioning-tools, and what it says. */
+struct tool {
+	const char *const *argv;
+	char *out;
+	size_t size;
+};
+
+static int run_tool(void *data, struct snapmgr_err *err)
+{
+	const struct tool *t = data;
+
+	return sm_program_run(t->argv, t->out, t->size, err);
+}
+
+static int on_metadata_snapshot(const struct sm_backend *b, const char *const argv[], char *out,
+				size_t size, struct snapmgr_err *err)
+{
+	struct tool tool = { argv, out, size };
+
+	return thin_on_snapshot(b, run_tool, &tool, err);
 }
 
 static int visit_line(const char *line, sm_id_fn *visit, void *data, struct snapmgr_err *err)

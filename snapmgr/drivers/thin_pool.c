@@ -113,7 +113,7 @@ int thin_start(struct sm_backend *b, const struct sm_layout *layout, bool fresh,
 }
 
 /* A metadata snapshot that a dead process left keeps all blocks of its time from being used again. */
-static int let_go(const struct sm_backend *b, struct snapmgr_err *err)
+int thin_let_go(const struct sm_backend *b, struct snapmgr_err *err)
 {
 	const char *pool = b->roles[SM_ROLE_POOL].name;
 	struct sdm_pool_status s;
@@ -133,7 +133,7 @@ int thin_pin(struct sm_backend *b, bool fresh, struct snapmgr_err *err)
 {
 	struct sdm_target target;
 	char dev[SDM_NAME_MAX];
-	int r = fresh ? thin_make(b, 0, err) : let_go(b, err);
+	int r = fresh ? thin_make(b, 0, err) : thin_let_go(b, err);
 
 	if (r == 0)
 		r = devno_text(&b->roles[SM_ROLE_POOL], dev, err);
