@@ -289,8 +289,7 @@ static int each_extent(const struct sm_diff *diff, snapmgr_extent_fn *visit, voi
 		for (i++; i < diff->n; i++) {
 			const struct snapmgr_extent next = extent_of(&diff->v[i]);
 
-			if (next.kind != e.kind ||
-			    next.start_bytes != e.start_bytes + e.len_bytes)
+			if (next.kind != e.kind || next.start_bytes != e.start_bytes + e.len_bytes)
 				break;
 			e.len_bytes += next.len_bytes;
 		}

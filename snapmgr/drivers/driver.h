@@ -115,7 +115,8 @@ typedef int sm_id_fn(uint32_t id, uint64_t mapped_bytes, uint64_t exclusive_byte
 #define SM_NOWHERE UINT64_MAX /* not mapped, or behind the end: reads as zero */
 struct sm_diff_extent {
 	uint64_t at_bytes, len_bytes;
-	uint64_t left_at, right_at; /* where the bytes lie in what diff_open() opens, or SM_NOWHERE */
+	uint64_t left_at,
+		right_at; /* where the bytes lie in what diff_open() opens, or SM_NOWHERE */
 };
 struct sm_diff { /* owned; ascending, without overlap */
 	struct sm_diff_extent *v;

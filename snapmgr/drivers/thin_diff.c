@@ -107,9 +107,9 @@ int thin_diff(const struct sm_backend *b, const struct sm_vdev *left, const stru
 {
 	char node[SDM_NAME_MAX + 16], ids[2][16];
 	/* verbose: with the places of the chunks */
-	const char *const argv[] = { "thin_delta", "--verbose", "--metadata-snap", "--thin1",
-				     ids[0],	   "--thin2",	ids[1],		   node,
-				     NULL };
+	const char *const argv[] = { "thin_delta", "--verbose", "--metadata-snap",
+				     "--thin1",	   ids[0],	"--thin2",
+				     ids[1],	   node,	NULL };
 	AUTO(sm_diff_release) struct sm_diff diff = { 0 };
 	struct delta d = {
 		.argv = argv,
