@@ -507,7 +507,8 @@ void scat_rollback(struct scat *cat)
 	if (!sqlite3_get_autocommit(cat->db))
 		(void)scat_run(cat, sql_rollback, NULL, NULL);
 	if (cat->vfs) {
-		cat->vfs->held_len = 0;	  /* another process may write there next */
+		cat->vfs->held_len = 0; /* another process may write there next */
+		cat->vfs->foreseen_len = 0;
 		cat->vfs->held_error = 0; /* told, and no fault of the next commit */
 	}
 	cat->writing = false;

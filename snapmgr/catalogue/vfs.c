@@ -80,10 +80,45 @@ static bool hold(struct scat_vfs *vfs, const void *buf, size_t len, uint64_t at)
 	return true;
 }
 
+/*
+ * SQLite ends a durable commit with its last page once more, so that no later one shares a sector with
+ * it: up to the sector's end before the flush, and the rest after it. That rest would be a call of its
+ * own, and a page that is still dirty when the device is closed. Here it goes along before the flush;
+ * when SQLite comes with it, it is compared.
+ */
+static void foresee(struct scat_vfs *vfs)
+{
+	uint64_t end = vfs->held_at + vfs->held_len - vfs->region.wal_at;
+	size_t part = (size_t)((end - SCAT_WAL_HEADER) % SCAT_FRAME_BYTES);
+	size_t rest = SCAT_FRAME_BYTES - part;
+
+	if (end < SCAT_WAL_HEADER || part < SCAT_FRAME_HEADER ||
+	    vfs->held_len < part + SCAT_FRAME_BYTES || rest > HELD_MAX - vfs->held_len ||
+	    end + rest > vfs->region.wal_len)
+		return;
+	vfs->foreseen_at = vfs->held_at + vfs->held_len;
+	vfs->foreseen = vfs->held + vfs->held_len;
+	vfs->foreseen_len = rest;
+	memcpy(vfs->held + vfs->held_len, vfs->foreseen - SCAT_FRAME_BYTES, rest);
+	vfs->held_len += rest;
+}
+
+/* Return: whether it was written already. */
+static bool was_foreseen(struct scat_vfs *vfs, const void *buf, size_t len, uint64_t at)
+{
+	size_t foreseen_len = vfs->foreseen_len;
+
+	vfs->foreseen_len = 0;
+	return foreseen_len && len == foreseen_len && at == vfs->foreseen_at &&
+	       memcmp(buf, vfs->foreseen, len) == 0;
+}
+
 static int write_log(struct scat_vfs *vfs, const void *buf, size_t len, uint64_t at)
 {
 	int r;
 
+	if (was_foreseen(vfs, buf, len, at))
+		return 0;
 	if (hold(vfs, buf, len, at))
 		return 0;
 	r = scat_vfs_release(vfs);
@@ -182,6 +217,8 @@ int scat_vfs_sync(struct scat_vfs *vfs)
 		r = SM_STEP("region.flush", fdatasync(vfs->region.fd)) == 0 ? 0 : -errno;
 	vfs->syncs++;
 	vfs->wal_header_written = false;
+	if (r < 0)
+		vfs->foreseen_len = 0;
 	if (r < 0) /* the kernel now calls pages clean that never arrived: read them again */
 		(void)posix_fadvise(vfs->region.fd, 0, 0, POSIX_FADV_DONTNEED);
 	return r;
@@ -202,6 +239,8 @@ static int sync_file(sqlite3_file *base, int flags)
 		r = scat_vfs_release(f->vfs); /* here its failure can still fail the commit */
 		return r == 0 ? SQLITE_OK : scat_vfs_failed(f->vfs, SQLITE_IOERR_WRITE, r, NULL);
 	}
+	if (f->wal && f->vfs->held_len)
+		foresee(f->vfs);
 	r = scat_vfs_sync(f->vfs);
 	return r == 0 ? SQLITE_OK : scat_vfs_failed(f->vfs, SQLITE_IOERR_FSYNC, r, NULL);
 }

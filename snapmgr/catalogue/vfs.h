@@ -39,7 +39,10 @@ struct scat_vfs {
 	/* Writes to the log that lie side by side, held back until somebody could see them. */
 	unsigned char *held;
 	size_t held_len;
-	uint64_t held_at; /* in the region */
+	uint64_t held_at;	       /* in the region */
+	const unsigned char *foreseen; /* in @held: what the next write will be, written already */
+	size_t foreseen_len;	       /* 0: nothing is */
+	uint64_t foreseen_at;
 	int held_error; /* -errno of the held writes, where nobody could be told at once; 0: none */
 };
 
