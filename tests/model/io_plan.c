@@ -137,10 +137,10 @@ static void choose_faults(struct plan *p, bool again)
 	io_faults.short_every = which & 4 ? 2 + byte(p) % 6 : 0;
 	io_faults.again_later = which & 8 ? 3 + byte(p) % 6 : 0;
 	io_faults.signal_every = which & 16 ? 2 + byte(p) % 6 : 0;
-	if (which % 3)
+	if (which % 2)
 		return;
 	io_faults.of = byte(p) % 3;
-	io_faults.fail_at = 1 + byte(p) % 16;
+	io_faults.fail_at = 1 + byte(p) % 5;
 	io_faults.error = errors[byte(p) % SM_ARRAY(errors)];
 	if (io_faults.of == OF_FLUSHES)
 		io_faults.error = -EIO;
