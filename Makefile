@@ -176,6 +176,7 @@ $(FAILPOINTS_A): FORCE
 endif
 STEPS_TESTS = $(filter $(B)/tests/guest/steps/%,$(GUEST_C_TESTS)) $(B)/tests/torture/guest/steps
 $(B)/tests/guest/steps/%.o: private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
+$(B)/tests/guest/steps/message_test: private LDFLAGS += -Wl,--wrap=sdm_message
 $(B)/tests/torture/guest/steps: private LIBS += -latf-c
 $(STEPS_TESTS): private LIB_A = $(FAILPOINTS_A)
 $(STEPS_TESTS): $(FAILPOINTS_A) $(addprefix $(B)/tests/guest/,pool_lab.o \

@@ -189,23 +189,56 @@ static int bring_in(struct sm_pool *pool, struct snapmgr_err *err)
 	return r == 0 ? scat_volume_each(pool->cat, start_volume, &start, err) : r;
 }
 
+static int run(struct sm_pool *pool, const struct sm_members *m, const struct sm_layout *layout,
+	       struct snapmgr_err *err)
+{
+	int r = follow_name(pool, &m->sb, err);
+
+	if (r == 0)
+		r = pool->b.driver->start(&pool->b, layout, false, err);
+	if (r == 0)
+		r = bring_in(pool, err);
+	return r == 0 ? pool->b.driver->pin(&pool->b, false, err) : r; /* last: now it is active */
+}
+
+/* An import is done once the superblocks say so, whatever comes after it. */
+static int imported_but(const struct ssb *sb, int r, struct snapmgr_err *err)
+{
+	const struct snapmgr_err why = err ? *err : (struct snapmgr_err){ 0 };
+
+	if (err)
+		(void)snprintf(
+			err->message, sizeof(err->message),
+			"%.400s; pool '%s' is imported, but inactive: 'snapmgr pool activate %s' tries "
+			"again",
+			why.message, sb->pool_name, sb->pool_name);
+	return r;
+}
+
+static bool is_ours(const struct ssb *sb)
+{
+	struct sm_uuid id;
+	char host[65];
+
+	shost_machine(&id, host);
+	return !(sb->flags & SSB_FLAG_EXPORTED) && sm_uuid_equal(&sb->host_id, &id);
+}
+
 static int bring_up(struct sm_pool *pool, struct sm_members *m, const char *rename,
 		    struct snapmgr_err *err)
 {
 	AUTO(sm_layout_release) struct sm_layout layout = { 0 };
+	const bool ours = is_ours(&m->sb);
 	int r = sm_members_layout(m, &layout, err);
 
 	if (r == 0)
 		r = look_first(pool, &m->sb, &layout, err);
 	if (r == 0)
 		r = mark_host(pool->sm, m, rename, err);
-	if (r == 0)
-		r = follow_name(pool, &m->sb, err);
-	if (r == 0)
-		r = pool->b.driver->start(&pool->b, &layout, false, err);
-	if (r == 0)
-		r = bring_in(pool, err);
-	return r == 0 ? pool->b.driver->pin(&pool->b, false, err) : r; /* last: now it is active */
+	if (r < 0)
+		return r;
+	r = run(pool, m, &layout, err);
+	return r == 0 || ours ? r : imported_but(&m->sb, r, err);
 }
 
 int sm_pool_start(struct snapmgr *sm, struct sm_members *m, struct slock *lock, const char *rename,
