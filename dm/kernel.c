@@ -353,7 +353,7 @@ int sdm_node_mend(const char *name, struct snapmgr_err *err)
 		return r;
 	r = SM_STEP("dm.nodes", sdm_task_run(t));
 	if (r < 0)
-		return sdm_task_refused(err, r, "make the node of", name);
+		return sdm_task_refused(err, r, "make the node of", name ? name : "");
 	sdm_task_lock();
 	SM_DO("dm.nodes", dm_task_update_nodes());
 	sdm_task_unlock();

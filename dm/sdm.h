@@ -110,7 +110,8 @@ int sdm_resume(const struct sdm_device *dev, struct sdm_cookie *cookie, struct s
 int sdm_resume_unchanged(const char *name, struct snapmgr_err *err);
 /* sdm_remove() - absent is success; retried for a second while udev has it open; then -EBUSY. */
 int sdm_remove(const struct sdm_device *dev, struct sdm_cookie *cookie, struct snapmgr_err *err);
-/* sdm_node_mend() - /dev/mapper/NAME, should whoever made the device have died before; udevd needs no such help. */
+/* sdm_node_mend() - /dev/mapper/NAME, should whoever made the device have died before; udevd needs no such
+ * help. NULL: of every device. */
 int sdm_node_mend(const char *name, struct snapmgr_err *err);
 /* sdm_rename() - -EEXIST (code exists) where the name is taken; @dev->name is the old one. */
 int sdm_rename(const struct sdm_device *dev, const char *to, struct sdm_cookie *cookie,
@@ -136,7 +137,8 @@ bool sdm_udev_running(void);
 uint32_t sdm_udev_event(enum sdm_audience audience);
 /* sdm_cookie_make() - where no udevd runs, makes none and succeeds. */
 int sdm_cookie_make(struct sdm_cookie *cookie, struct snapmgr_err *err);
-/* sdm_cookie_wait() - by polling, at most @timeout_ms, then -ETIMEDOUT; the cookie is gone after. */
+/* sdm_cookie_wait() - by polling, at most @timeout_ms, then -ETIMEDOUT; sooner where udevd has died
+ * meanwhile. The cookie is gone after. */
 int sdm_cookie_wait(struct sdm_cookie *cookie, uint32_t timeout_ms, struct snapmgr_err *err);
 
 /* ---- link.c: /dev/snapmgr ---- */

@@ -11,6 +11,7 @@
 
 #define UDEV_CONTROL   "/run/udev/control"
 #define ANSWER_GOOD_NS (5 * UINT64_C(1000000000))
+#define KNOCK_NS       (1 * UINT64_C(1000000000)) /* who waits so long asks whether it still lives */
 
 /* A socket file may be left of a dead udevd, so it is knocked at. */
 static bool udevd_answers(void)
@@ -24,9 +25,10 @@ static bool udevd_answers(void)
 	return connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0 || errno == EAGAIN;
 }
 
+static _Atomic uint64_t good_until_ns; /* each knock wakes the daemon up */
+
 bool sdm_udev_running(void)
 {
-	static _Atomic uint64_t good_until_ns; /* each knock wakes the daemon up */
 	uint64_t now_ns;
 
 	if (getenv("DM_DISABLE_UDEV"))
@@ -141,11 +143,20 @@ static bool ready(uint32_t cookie)
 	return !ok || done; /* an error: it is gone already */
 }
 
+/* Nobody will answer: the nodes are the library's to make, after all. */
+static int died(uint32_t cookie, struct snapmgr_err *err)
+{
+	destroy(cookie);
+	(void)sdm_node_mend(NULL, NULL);
+	return sm_fail(err, SNAPMGR_KERNEL, ETIMEDOUT,
+		       "udev did not answer: no udevd runs any more, and links may be missing");
+}
+
 int sdm_cookie_wait(struct sdm_cookie *cookie, uint32_t timeout_ms, struct snapmgr_err *err)
 {
 	struct timespec pause = { .tv_nsec = 500000 };
+	uint64_t end_ns, knock_ns = sm_monotonic_ns() + KNOCK_NS;
 	uint32_t value = cookie->value;
-	uint64_t end_ns;
 
 	if (!cookie->made)
 		return 0;
@@ -156,6 +167,12 @@ int sdm_cookie_wait(struct sdm_cookie *cookie, uint32_t timeout_ms, struct snapm
 			destroy(value);
 			return sm_fail(err, SNAPMGR_KERNEL, ETIMEDOUT,
 				       "udev did not answer within %u ms", timeout_ms);
+		}
+		if (sm_monotonic_ns() >= knock_ns) {
+			knock_ns += KNOCK_NS;
+			good_until_ns = 0;
+			if (!sdm_udev_running())
+				return died(value, err);
 		}
 		(void)nanosleep(&pause, NULL);
 		if (pause.tv_nsec < 8000000)
