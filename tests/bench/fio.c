@@ -24,7 +24,7 @@ pid_t fio_start(const char *job, const char *device, int seconds, const char *lo
 	if (log) {
 		(void)snprintf(log_arg, sizeof(log_arg), "--write_lat_log=%s", log);
 		argv[4] = log_arg;
-		argv[5] = "--log_avg_msec=10";
+		argv[5] = "--log_avg_msec=50";
 		argv[6] = "--log_max_value=1";
 	}
 	pid = fork();
