@@ -88,6 +88,13 @@ static inline int alternate(int i, int k, int n)
 double command_ms(const char *const argv[]);
 /* command_ok() - the same where a failure is an answer. */
 bool command_ok(const char *const argv[]);
+struct run_result {
+	int status;
+	double ms;
+	char output[256]; /* its start */
+};
+/* command_try() - the same where a failure has to be looked at. */
+void command_try(const char *const argv[], struct run_result *ret);
 struct usage {
 	double cpu_ms, peak_mib;
 	size_t out_bytes;
@@ -131,9 +138,10 @@ void bare_remove(struct bare *b);
 /* ---- fio in the background: fio.c ---- */
 
 struct fio_result {
-	double iops, longest_ms; /* of its first job's writes */
+	double iops, longest_ms;      /* of its first job's writes */
+	double read_mb_s, write_mb_s; /* of all jobs */
 };
-/* fio_start() - @job, a file, on @device; @log, the start of a file's name, may be NULL. */
+/* fio_start() - @job, a file, with DEVICE and RUNTIME set; @log, the start of a file's name, may be NULL. */
 pid_t fio_start(const char *job, const char *device, int seconds, const char *log);
 void fio_end(pid_t pid, struct fio_result *ret);
 

@@ -72,6 +72,20 @@ bool command_ok(const char *const argv[])
 	return r.status == 0;
 }
 
+void command_try(const char *const argv[], struct run_result *ret)
+{
+	struct run r;
+	ssize_t n;
+
+	run(argv, &r);
+	n = pread(r.out, ret->output, sizeof(ret->output) - 1, 0);
+	ret->output[n > 0 ? n : 0] = '\0';
+	ret->output[strcspn(ret->output, "\n")] = '\0';
+	ret->status = r.status;
+	ret->ms = r.ms;
+	sm_close_fd(r.out);
+}
+
 void command_usage(const char *const argv[], struct usage *ret)
 {
 	struct stat st;

@@ -41,10 +41,22 @@ pid_t fio_start(const char *job, const char *device, int seconds, const char *lo
 	return pid;
 }
 
+/* What all jobs did in that direction, in MB/s. */
+static double rate(json_t *jobs, const char *direction)
+{
+	double sum = 0;
+	json_t *job;
+	size_t i;
+
+	json_array_foreach(jobs, i, job) sum += json_number_value(
+		json_object_get(json_object_get(job, direction), "bw_bytes"));
+	return sum / 1e6;
+}
+
 void fio_end(pid_t pid, struct fio_result *ret)
 {
+	json_t *root, *jobs, *write;
 	json_error_t error;
-	json_t *root, *write;
 	int status;
 
 	if (waitpid(pid, &status, 0) != pid || status != 0)
@@ -52,12 +64,15 @@ void fio_end(pid_t pid, struct fio_result *ret)
 	root = json_load_file(out_path, 0, &error);
 	if (!root)
 		die("cannot read what fio says: %s", error.text);
-	write = json_object_get(json_array_get(json_object_get(root, "jobs"), 0), "write");
+	jobs = json_object_get(root, "jobs");
+	write = json_object_get(json_array_get(jobs, 0), "write");
 	ret->iops = json_number_value(json_object_get(write, "iops"));
 	ret->longest_ms = json_number_value(
 				  json_object_get(json_object_get(write, "lat_ns"), "max")) /
 			  1e6;
+	ret->read_mb_s = rate(jobs, "read");
+	ret->write_mb_s = rate(jobs, "write");
 	json_decref(root);
-	if (ret->iops <= 0)
+	if (ret->write_mb_s <= 0)
 		die("fio wrote nothing");
 }
