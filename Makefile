@@ -24,19 +24,19 @@ LIBS = -ldevmapper -lblkid -lsqlite3 -ljansson -laio -lpthread
 BASE_SRC = $(addprefix snapmgr/base/, \
 	crc32c.c error.c forked.c name.c size.c system.c text.c uuid.c $(if $(FAILPOINTS),failpoint.c))
 DM_SRC = $(addprefix dm/, \
-	critical.c guard.c guard_child.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
+	cow.c critical.c guard.c guard_child.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
 IO_SRC = $(addprefix io/, compare.c copy.c end.c map.c pending.c ring.c walk.c zero.c)
 HOST_SRC = $(addprefix snapmgr/host/, \
 	device.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
 	openers.c probe.c remount.c scan.c stack.c sys.c thawer.c unmount.c upper.c)
 CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
-	catalogue.c check.c garbage_rows.c group_rows.c lock.c message_rows.c operation_rows.c pool_row.c \
+	catalogue.c check.c extent_rows.c garbage_rows.c group_rows.c lock.c message_rows.c operation_rows.c pool_row.c \
 	progress.c quota_rows.c region.c row.c \
 	rundir.c schema.c set_rows.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
 	undo_rows.c vfs.c vfs_shm.c volume_rows.c \
 	dump.c dump_read.c property_rows.c restore.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
-	diff.c \
+	diff.c cow.c cow_device.c cow_pool.c cow_store.c cow_switch.c cow_volume.c vdev.c \
 	names.c regions.c registry.c thin.c thin_diff.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
 	diff.c \
@@ -46,7 +46,7 @@ CORE_SRC = $(addprefix snapmgr/core/, \
 	message.c messages.c monitor.c monitor_pool.c object.c operation.c operations.c pool.c \
 	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_stale.c pool_start.c \
 	pool_state.c pool_stop.c property.c quota.c recover.c recover_group.c rename.c reset_state.c resize.c revert.c revert_group.c snapshot.c space.c \
-	states.c strategy.c together.c undo.c undo_group.c vet.c view.c)
+	states.c store.c store_attach.c merge.c merge_tend.c strategy.c together.c undo.c undo_group.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \
 	args.c cmd_delete.c cmd_diff.c cmd_dump.c cmd_group.c cmd_list.c cmd_message.c cmd_monitor.c cmd_pool.c \
 	cmd_property.c cmd_quota.c \

@@ -201,8 +201,8 @@ static bool drop_half_made(const struct sdm_device *dev)
 	       sdm_remove(dev, NULL, NULL) == 0;
 }
 
-int sdm_create(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
-	       struct sdm_cookie *cookie, struct snapmgr_err *err)
+int sdm_create_idle(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
+		    struct snapmgr_err *err)
 {
 	int r = create_empty(dev, err);
 
@@ -211,8 +211,19 @@ int sdm_create(const struct sdm_device *dev, const struct sdm_target *targets, s
 	if (r < 0)
 		return r;
 	r = load(dev, targets, n, err);
-	if (r == 0)
-		r = sdm_resume(dev, cookie, err);
+	if (r < 0)
+		(void)sdm_remove(dev, NULL, NULL); /* keep the first error */
+	return r;
+}
+
+int sdm_create(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
+	       struct sdm_cookie *cookie, struct snapmgr_err *err)
+{
+	int r = sdm_create_idle(dev, targets, n, err);
+
+	if (r < 0)
+		return r;
+	r = sdm_resume(dev, cookie, err);
 	if (r < 0)
 		(void)sdm_remove(dev, NULL, NULL); /* keep the first error */
 	return r;

@@ -8,6 +8,8 @@
 #ifndef SDM_H
 #define SDM_H
 
+#include <sys/types.h>
+
 #include "base.h"
 
 #define SDM_NAME_MAX   128 /* with the NUL: dm_ioctl's name[] */
@@ -88,6 +90,9 @@ int sdm_events_arm(int fd, struct snapmgr_err *err);
  */
 int sdm_create(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
 	       struct sdm_cookie *cookie, struct snapmgr_err *err);
+/* sdm_create_idle() - the same, but its table waits in the inactive slot for a sdm_resume(). */
+int sdm_create_idle(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
+		    struct snapmgr_err *err);
 /* sdm_load() - @targets into the inactive slot. */
 int sdm_load(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
 	     struct snapmgr_err *err);
@@ -198,6 +203,28 @@ int sdm_thin_delete(const char *pool_dev, uint32_t id, struct snapmgr_err *err);
 int sdm_pool_transaction(const char *pool_dev, uint64_t from, uint64_t to, struct snapmgr_err *err);
 int sdm_meta_snap(const char *pool_dev, bool reserve,
 		  struct snapmgr_err *err); /* release: none held is success */
+
+/* ---- cow.c: the words of linear, snapshot-origin, snapshot and snapshot-merge ---- */
+
+void sdm_linear_target(dev_t dev, uint64_t from_sectors, uint64_t start_sectors,
+		       uint64_t len_sectors, struct sdm_target *ret);
+void sdm_origin_target(dev_t origin, uint64_t len_sectors, struct sdm_target *ret);
+/* @merge: not a snapshot, but the origin, which takes on what the store holds */
+void sdm_snapshot_target(dev_t origin, dev_t store, uint32_t chunk_sectors, uint64_t len_sectors,
+			 bool merge, struct sdm_target *ret);
+
+enum sdm_store_state {
+	SDM_STORE_VALID,
+	SDM_STORE_LOST, /* it was full when something had to be kept in it */
+	SDM_STORE_MERGE_FAILED,
+};
+struct sdm_store_status {
+	enum sdm_store_state state;
+	uint64_t used_sectors, total_sectors; /* the metadata's are among those used */
+	uint64_t metadata_sectors;
+};
+/* sdm_store_status() - of a device with a snapshot or snapshot-merge target. */
+int sdm_store_status(const char *name, struct sdm_store_status *ret, struct snapmgr_err *err);
 
 /* ---- switch.c, guard.c: suspend, act, resume, with somebody who resumes if we die ---- */
 

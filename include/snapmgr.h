@@ -341,6 +341,8 @@ struct snapmgr_snapshot_opts {
 	const char *const *params;
 	size_t n_params;
 	uint64_t *suspended_ns; /* out, may be NULL: how long the volumes' I/O was paused */
+	uint64_t cow_bytes;	/* cow pools: room for what changes afterwards; 0: a fifth of the
+				 * volume. At least 4 MiB, at most what all of it wants */
 };
 /**
  * snapmgr_snapshot() - @n snapshots of different volumes of one pool, all at one instant

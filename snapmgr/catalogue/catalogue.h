@@ -334,6 +334,37 @@ int scat_garbage_each(struct scat *cat, int (*visit)(uint32_t thin, void *data),
 /* Is @thin named by a volume, snapshot, undo point, operation or as garbage? 1, 0 or a negative errno. */
 int scat_thin_named(struct scat *cat, uint32_t thin, struct snapmgr_err *err);
 
+/**
+ * Where an id lies in the data of pools whose driver has no metadata of its own, in sectors.
+ *
+ * scat_extent_take() - @len more behind what @owner has, between @from and @to, first fit: in the first
+ * gap that holds all of it, else in as many as it takes from the first one on. -ENOSPC (no_space).
+ */
+struct scat_extent {
+	uint64_t start, len;
+	uint32_t owner;	   /* an id */
+	uint64_t position; /* in the owner */
+};
+int scat_extent_take(struct scat *cat, uint32_t owner, uint64_t len, uint64_t from, uint64_t to,
+		     struct snapmgr_err *err);
+int scat_extent_free(struct scat *cat, uint32_t owner, struct snapmgr_err *err);
+typedef int scat_extent_fn(const struct scat_extent *extent, void *data);
+/* @owner: one's, by position; 0: all, by start */
+int scat_extent_each(struct scat *cat, uint32_t owner, scat_extent_fn *visit, void *data,
+		     struct snapmgr_err *err);
+/* scat_extent_sum() - sectors of @owner; 0: of all */
+int scat_extent_sum(struct scat *cat, uint32_t owner, uint64_t *ret, struct snapmgr_err *err);
+
+/**
+ * A volume that takes on the contents of a store: from the commit of its row to that which deletes it
+ * the kernel merges, and whoever comes upon it goes on. scat_merge_get() - -ENOENT: there is none
+ */
+int scat_merge_get(struct scat *cat, int64_t volume, uint32_t *ret_store, struct snapmgr_err *err);
+int scat_merge_put(struct scat *cat, int64_t volume, uint32_t store, struct snapmgr_err *err);
+/* scat_merge_any() - 1 where there is one, 0, or a negative errno */
+int scat_merge_any(struct scat *cat, struct snapmgr_err *err);
+int scat_merge_delete(struct scat *cat, int64_t volume, struct snapmgr_err *err);
+
 int scat_operation_insert(struct scat *cat, struct scat_operation *op, struct snapmgr_err *err);
 /* scat_operation_update() - its owner, thin, todo, done and detail; -ENOENT: it is gone */
 int scat_operation_update(struct scat *cat, const struct scat_operation *op,

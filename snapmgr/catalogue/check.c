@@ -87,6 +87,13 @@ static int pass_garbage(uint32_t thin, void *data)
 	return 0;
 }
 
+static int pass_extent(const struct scat_extent *e, void *data)
+{
+	(void)e;
+	(void)data;
+	return 0;
+}
+
 static int pass_quota(const struct scat_quota *q, void *data)
 {
 	(void)q;
@@ -101,7 +108,7 @@ static int check_walks(struct checker *c, struct snapmgr_err *err)
 	struct scat_pool pool;
 	int r = 0;
 
-	for (int i = 0; i < 9 && r == 0; i++) {
+	for (int i = 0; i < 10 && r == 0; i++) {
 		switch (i) {
 		case 0:
 			r = scat_pool_get(c->cat, &pool, &e);
@@ -126,6 +133,9 @@ static int check_walks(struct checker *c, struct snapmgr_err *err)
 			break;
 		case 7:
 			r = scat_quota_each(c->cat, pass_quota, NULL, &e);
+			break;
+		case 8:
+			r = scat_extent_each(c->cat, 0, pass_extent, NULL, &e);
 			break;
 		default:
 			r = scat_garbage_each(c->cat, pass_garbage, NULL, &e);
@@ -163,6 +173,23 @@ int scat_check(struct scat *cat, int (*finding)(const char *line, void *data), v
 	static const char quotas[] =
 		"SELECT (SELECT count(*)FROM quotas)||' projects have quotas, and the pool knows of '||"
 		"quotas FROM pool WHERE quotas<>(SELECT count(*)FROM quotas)";
+	static const char overlaps[] =
+		"SELECT start||' is id '||owner||'s and of another id, too' FROM(SELECT start,owner,"
+		"max(start+len)OVER(ORDER BY start ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)AS "
+		"before FROM extents)WHERE before>start";
+	static const char owners[] =
+		"SELECT DISTINCT owner||' has room, and nothing names it' FROM extents WHERE owner NOT IN("
+		"SELECT thin FROM volumes UNION ALL SELECT thin FROM snapshots UNION ALL "
+		"SELECT thin FROM undos UNION ALL SELECT thin FROM garbage)";
+	static const char homeless[] =
+		"SELECT thin||' is named, and lies nowhere' FROM("
+		"SELECT thin FROM volumes UNION ALL SELECT thin FROM snapshots UNION ALL "
+		"SELECT thin FROM undos)WHERE (SELECT driver FROM pool)='cow' AND thin NOT IN("
+		"SELECT owner FROM extents)";
+	static const char merges[] =
+		"SELECT volume||' takes on store '||store||', which is none of its' FROM merges m WHERE "
+		"store NOT IN(SELECT thin FROM snapshots s WHERE s.volume=m.volume UNION ALL "
+		"SELECT thin FROM undos u WHERE u.volume=m.volume)";
 	struct checker c = { .cat = cat, .finding = finding, .data = data };
 	int r = check_rows(&c, integrity, "catalogue: ", err);
 
@@ -180,6 +207,14 @@ int scat_check(struct scat *cat, int (*finding)(const char *line, void *data), v
 		r = check_rows(&c, sets, "catalogue: group snapshot ", err);
 	if (r == 0)
 		r = check_rows(&c, quotas, "catalogue: ", err);
+	if (r == 0)
+		r = check_rows(&c, overlaps, "catalogue: sector ", err);
+	if (r == 0)
+		r = check_rows(&c, owners, "catalogue: id ", err);
+	if (r == 0)
+		r = check_rows(&c, homeless, "catalogue: id ", err);
+	if (r == 0)
+		r = check_rows(&c, merges, "catalogue: volume ", err);
 	return r;
 }
 

@@ -115,6 +115,12 @@ static const struct object objects[] = {
 	STRICT_TABLE("garbage", "thin INTEGER PRIMARY KEY,pushed_by INTEGER,undo INTEGER,"
 				"volume INTEGER,uuid BLOB,created_at INTEGER,size INTEGER,"
 				"parent INTEGER,displaced_with BLOB"),
+	/* of drivers that have no metadata of their own; in sectors of the pool's data */
+	STRICT_TABLE("extents", "start INTEGER PRIMARY KEY,len INTEGER NOT NULL CHECK(len>0),"
+				"owner INTEGER NOT NULL,position INTEGER NOT NULL"),
+	INDEX("extents_owner", "extents(owner,position)"),
+	STRICT_TABLE("merges", "volume INTEGER PRIMARY KEY REFERENCES volumes,"
+			       "store INTEGER NOT NULL"),
 	/* no index: a message costs the last page of its table */
 	STRICT_TABLE("messages", "id INTEGER PRIMARY KEY,created_at INTEGER NOT NULL,"
 				 "level TEXT NOT NULL,project TEXT NOT NULL,verb TEXT NOT NULL,"

@@ -8,10 +8,10 @@ static void describe(const struct sm_driver *driver, const char *pool,
 {
 	*ret = (struct snapmgr_capability){
 		.snapshot_support = driver->snapshot != NULL,
-		.revert_to_snapshot_support = driver->snapshot && driver->repoint,
+		.revert_to_snapshot_support = driver->snapshot && sm_driver_reverts(driver),
 		.create_share_from_snapshot_support = driver->snapshot && driver->copy,
-		.in_place = driver->repoint != NULL,
-		.online = driver->repoint && driver->online,
+		.in_place = sm_driver_reverts(driver),
+		.online = sm_driver_reverts(driver) && driver->online,
 		.strategies = sm_strategies(driver),
 	};
 	(void)sm_copy_text(ret->driver, sizeof(ret->driver), driver->name);

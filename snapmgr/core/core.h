@@ -372,6 +372,10 @@ int sm_space_for_more(struct sm_pool *pool, const char *what, const struct scat_
  */
 int sm_space_relieve(struct sm_pool *pool, struct snapmgr_err *err);
 
+/* sm_pool_space() - what the driver says of it, or of what the core hands out the core. */
+int sm_pool_space(struct sm_pool *pool, bool commit_first, struct sm_space *ret,
+		  struct snapmgr_err *err);
+
 /* ---- pool_property.c: what an admin sets on a pool ---- */
 
 struct sm_limits {
@@ -384,6 +388,19 @@ int sm_limits_get(struct sm_pool *pool, struct sm_limits *ret, struct snapmgr_er
 /* sm_pool_property() - check one and write it, in the caller's transaction; "" is the default. */
 int sm_pool_property(struct sm_pool *pool, const char *key, const char *value,
 		     struct snapmgr_err *err);
+
+/* ---- store.c, merge_tend.c: of pools whose ids the core places; the rest is in store.h ---- */
+
+/* sm_store_volume() - room for a new volume of that id, in the open transaction, and zeroed. */
+int sm_store_volume(struct sm_pool *pool, uint32_t id, uint64_t size_bytes,
+		    struct snapmgr_err *err);
+/* sm_store_status() - of the store of a snapshot or undo point. -ENOENT: it is not mapped */
+int sm_store_status(struct sm_pool *pool, uint32_t id, struct sdm_store_status *ret,
+		    struct snapmgr_err *err);
+/* sm_store_refresh() - after stores of @volume went: its table is the one it wants now. */
+void sm_store_refresh(struct sm_pool *pool, int64_t volume);
+/* sm_merge_notice() - of a pool just opened for writing: what nobody waits for goes on, or ends. */
+int sm_merge_notice(struct sm_pool *pool, struct snapmgr_err *err);
 
 /* ---- copy_source.c ---- */
 

@@ -81,7 +81,7 @@ static void describe(struct scat_volume *v, const char *name, const struct snapm
 	v->undo_keep = UNDO_KEEP;
 	v->autostart = !o->inactive;
 	v->guest = o->guest;
-	v->revert_support = driver->repoint && !o->no_revert;
+	v->revert_support = sm_driver_reverts(driver) && !o->no_revert;
 }
 
 static int write_rows(struct sm_pool *pool, struct scat_volume *v,
@@ -103,8 +103,10 @@ static int write_rows(struct sm_pool *pool, struct scat_volume *v,
 
 static int make_empty(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_err *err)
 {
-	(void)arg;
-	return pool->b.driver->make(&pool->b, id, err);
+	const struct scat_volume *v = arg;
+
+	return pool->b.driver->stores ? sm_store_volume(pool, id, v->c.size_bytes, err) :
+					pool->b.driver->make(&pool->b, id, err);
 }
 
 /* It could not be mapped: nobody has seen it, and a failure leaves nothing behind. */
@@ -225,6 +227,10 @@ static int find_source(struct snapmgr *sm, const char *from, const struct sm_spe
 {
 	int r = sm_find(sm, from, SM_WANT_SNAPSHOT | SM_WANT_UNDO, true, f, err);
 
+	if (r == 0 && !f->pool.b.driver->copy)
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			       "driver '%s' of pool '%s' makes no clones",
+			       f->pool.b.driver->name, f->pool.row.name);
 	if (r == 0)
 		r = sm_same_pool(&f->pool, to->pool, err);
 	if (r == 0 && f->has_snapshot)
@@ -278,7 +284,7 @@ static int make_new(struct snapmgr *sm, const struct sm_spec *spec,
 	if (r == 0)
 		r = sm_space_for_more(&pool, "new volume", NULL, err);
 	if (r == 0)
-		r = make_volume(&pool, &v, o, make_empty, NULL, err);
+		r = make_volume(&pool, &v, o, make_empty, &v, err);
 	return r == 0 ? finish(&pool, &v, visit, data, err) : r;
 }
 

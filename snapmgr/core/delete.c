@@ -72,6 +72,11 @@ static int check_volume(struct del *d)
 	struct scat_snapshot s;
 	int r = sm_volume_ready(&d->f.pool, &d->f.volume, true, d->err);
 
+	if (r == 0 && d->opts->keep_snapshots && d->f.pool.b.driver->stores)
+		return sm_fail(d->err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			       "snapshots of pool '%s' hold what has changed since, and are nothing without "
+			       "their volume: --recursive deletes them too",
+			       d->f.pool.row.name);
 	if (r < 0 || d->opts->keep_snapshots)
 		return r;
 	if (d->opts->recursive)
@@ -315,6 +320,8 @@ static int run(struct del *d)
 	r = commit(d);
 	if (r == 0)
 		(void)sm_garbage_drop(&d->f.pool, NULL); /* what stays is garbage still */
+	for (size_t i = 0; i < d->n && r == 0 && only_snapshots(d); i++)
+		sm_store_refresh(&d->f.pool, d->snapshots[i].volume);
 	return r;
 }
 

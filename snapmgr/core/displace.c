@@ -162,13 +162,14 @@ static int pick(const struct scat_undo *undo, void *data)
 	return e->n == SM_ARRAY(e->ids);
 }
 
-static int evict(struct sm_pool *pool, const struct sm_head_change *change, struct snapmgr_err *err)
+int sm_displace_evict(struct sm_pool *pool, const struct scat_volume *v, uint32_t by,
+		      struct snapmgr_err *err)
 {
-	struct evict e = { .keep = change->volume->undo_keep };
-	int r = scat_undo_each(pool->cat, change->volume->id, pick, &e, err);
+	struct evict e = { .keep = v->undo_keep };
+	int r = scat_undo_each(pool->cat, v->id, pick, &e, err);
 
 	for (size_t i = 0; i < e.n && r >= 0; i++)
-		r = scat_undo_push_out(pool->cat, e.ids[i], change->thin, err);
+		r = scat_undo_push_out(pool->cat, e.ids[i], by, err);
 	return r < 0 ? r : 0;
 }
 
@@ -247,7 +248,7 @@ static int keep_or_drop(struct sm_pool *pool, struct sm_head_change *change,
 	if (r < 0 ||
 	    d->swap) /* a swap makes no point more, and drops none: it can be swapped again */
 		return r;
-	return evict(pool, change, err);
+	return sm_displace_evict(pool, change->volume, change->thin, err);
 }
 
 static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struct snapmgr_err *err)

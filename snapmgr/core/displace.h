@@ -44,6 +44,10 @@ int sm_displace_prepare(struct sm_pool *pool, struct sm_displace *d, size_t n, b
  */
 int sm_displace_check_undo(struct sm_pool *pool, const struct scat_volume *v,
 			   struct snapmgr_err *err);
+/* sm_displace_evict() - in the open transaction: undo points beyond those it keeps become garbage;
+ * @by: the id of the head for which they go. */
+int sm_displace_evict(struct sm_pool *pool, const struct scat_volume *v, uint32_t by,
+		      struct snapmgr_err *err);
 /* sm_displace() - all or none, by one commit. */
 int sm_displace(struct sm_pool *pool, struct sm_displace *d, size_t n, struct snapmgr_err *err);
 /* sm_displace_finish() - @r: how it went so far. Return: that, or the error of mounting again. */

@@ -27,8 +27,11 @@ static int drop_batch(struct sm_pool *pool, struct batch *b, uint64_t until_ns,
 		      struct snapmgr_err *err)
 {
 	bool gone[BATCH] = { false };
+	const struct sm_driver *driver = pool->b.driver;
 	int n = 0, r = 0;
 
+	for (size_t i = 0; i < b->n && driver->stores; i++) /* a store holds its origin open */
+		(void)driver->stores->disarm(&pool->b, b->thins[i], NULL);
 	for (size_t i = 0; i < b->n && r == 0; i++) {
 		r = pool->b.driver->drop(&pool->b, b->thins[i], err);
 		gone[i] = r == 0;
@@ -42,6 +45,8 @@ static int drop_batch(struct sm_pool *pool, struct batch *b, uint64_t until_ns,
 		if (!gone[i])
 			continue;
 		r = scat_garbage_remove(pool->cat, b->thins[i], err);
+		if (r == 0 && driver->stores)
+			r = scat_extent_free(pool->cat, b->thins[i], err);
 		n++;
 	}
 	if (r == 0)

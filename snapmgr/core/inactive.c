@@ -52,7 +52,7 @@ int sm_inactive_map(struct sm_pool *pool, struct sm_members *m, struct sm_layout
 	r = sm_pool_stop(pool, err); /* what somebody left who was killed half way */
 	if (r == 0)
 		r = sm_region_map(&pool->b, SM_ROLE_CATALOGUE, &ret_layout->catalogue, err);
-	if (r == 0)
+	if (r == 0 && ret_layout->meta.n)
 		r = sm_region_map(&pool->b, SM_ROLE_META, &ret_layout->meta, err);
 	if (r == 0)
 		r = sdm_info(pool->b.roles[SM_ROLE_CATALOGUE].name, &info, err);

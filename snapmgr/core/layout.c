@@ -166,12 +166,14 @@ int sm_layout_plan(struct ssb *sb, const struct sm_driver *driver, struct snapmg
 		return sm_nomem(err);
 	if (!sb->chunk_sectors)
 		sb->chunk_sectors = (uint32_t)sectors(driver->chunk_for(bytes));
-	meta = driver->meta_for(bytes, (uint64_t)sb->chunk_sectors * SM_SECTOR);
+	meta = driver->meta_for ?
+		       driver->meta_for(bytes, (uint64_t)sb->chunk_sectors * SM_SECTOR) :
+		       0;
 	plan_init(p, sb, 0);
 	r = cut(p, SSB_CATALOGUE, catalogue_for(bytes), err);
-	if (r == 0)
+	if (r == 0 && meta)
 		r = cut(p, SSB_META, meta, err);
-	if (r == 0)
+	if (r == 0 && meta)
 		r = cut(p, SSB_SPARE, meta, err);
 	return r == 0 ? cut_data(p, err) : r;
 }
@@ -201,7 +203,7 @@ int sm_layout_extend(struct ssb *sb, const struct sm_driver *driver, uint32_t fi
 {
 	const uint64_t bytes = data_bytes(sb);
 	AUTO(free) struct plan *p = malloc(sizeof(*p));
-	uint64_t meta = meta_wanted(sb, driver, bytes);
+	uint64_t meta = driver->meta_for ? meta_wanted(sb, driver, bytes) : 0;
 	int r;
 
 	if (!p)

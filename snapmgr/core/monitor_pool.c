@@ -209,7 +209,7 @@ static bool look_at_pool(struct sm_monitor *m, bool *ret_high)
 
 	if (r < 0)
 		return false;
-	r = pool.b.driver->space(&pool.b, false, &s, &why);
+	r = sm_pool_space(&pool, false, &s, &why);
 	if (r == 0) {
 		look_at_mode(m, &pool, &s);
 		*ret_high = look_at_space(m, &pool, &s);

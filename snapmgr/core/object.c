@@ -5,11 +5,27 @@
 
 #include "snapmgr/core/core.h"
 
+/* Has it stores, does it take on one? A wrong yes to the first does no harm. */
+static void fill_stores(const struct sm_pool *pool, int64_t volume, struct sm_vdev *ret)
+{
+	struct scat_snapshot s;
+	struct scat_undo u;
+	int r = scat_merge_get(pool->cat, volume, &ret->merging, NULL);
+
+	if (r < 0)
+		ret->merging = r == -ENOENT ? 0 : SM_ID_UNKNOWN;
+	ret->dm.read_only = ret->merging;
+	ret->has_stores = scat_snapshot_latest(pool->cat, volume, 0, &s, NULL) != -ENOENT ||
+			  scat_undo_nth(pool->cat, volume, 0, &u, NULL) != -ENOENT;
+}
+
 void sm_volume_device(const struct sm_pool *pool, const struct scat_volume *v, struct sm_vdev *ret)
 {
 	sm_vdev_init(ret, &pool->b, v->c.name, NULL, &v->c.uuid, v->guest);
 	ret->id = v->c.thin;
 	ret->size_bytes = v->c.size_bytes;
+	if (pool->b.driver->stores)
+		fill_stores(pool, v->id, ret);
 }
 
 void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *s,
@@ -18,6 +34,7 @@ void sm_snapshot_device(const struct sm_pool *pool, const struct scat_snapshot *
 	sm_vdev_init(ret, &pool->b, s->volume_name, s->c.name, &s->c.uuid, false);
 	ret->id = s->c.thin;
 	ret->size_bytes = s->c.size_bytes;
+	ret->of_store = pool->b.driver->stores;
 }
 
 void sm_snapshot_spec(const struct sm_pool *pool, const struct scat_snapshot *s,
@@ -46,6 +63,7 @@ void sm_undo_device(const struct sm_pool *pool, const struct scat_volume *v,
 	sm_vdev_init(ret, &pool->b, v->c.name, name, &u->uuid, false);
 	ret->id = u->thin;
 	ret->size_bytes = u->size_bytes;
+	ret->of_store = pool->b.driver->stores;
 }
 
 /* What it descends from by now; 0 where it is gone itself. */
@@ -215,6 +233,19 @@ static int fill_snapshot_of(struct sm_pool *pool, int64_t volume, struct snapmgr
 	return 0;
 }
 
+/* What it holds by now; one that was too small holds nothing. */
+static void fill_store(struct sm_pool *pool, uint32_t id, struct snapmgr_object *o)
+{
+	struct sdm_store_status s;
+
+	if (!pool->b.driver->stores || sm_store_status(pool, id, &s, NULL) < 0)
+		return;
+	if (s.state == SDM_STORE_VALID)
+		o->used_bytes = s.used_sectors * SM_SECTOR;
+	else
+		(void)sm_copy_text(o->state, sizeof(o->state), scat_state_name(SCAT_ERROR));
+}
+
 int sm_object_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, bool latest,
 		       struct snapmgr_object *ret, struct snapmgr_err *err)
 {
@@ -231,6 +262,7 @@ int sm_object_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, bool
 	o.latest = latest;
 	o.hold = s->hold;
 	o.used_bytes = s->used_bytes;
+	fill_store(pool, s->c.thin, &o);
 	if (!sm_uuid_is_null(&s->taken_with))
 		sm_uuid_text(&s->taken_with, o.taken_with);
 	sm_snapshot_device(pool, s, &dev);
@@ -260,6 +292,7 @@ int sm_object_undo(struct sm_pool *pool, const struct scat_volume *v, const stru
 
 	fill_common(pool, &c, &o);
 	undo_name(back, o.name);
+	fill_store(pool, u->thin, &o);
 	(void)sm_copy_text(o.volume, sizeof(o.volume), v->c.name);
 	sm_uuid_text(&v->c.uuid, o.snapshot_of);
 	sm_undo_device(pool, v, u, back, &dev);

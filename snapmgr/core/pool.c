@@ -309,6 +309,8 @@ int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_
 		return not_active(pool, err);
 	r = writable ? open_locked(&seek, &p, err) : open_unlocked(&seek, &p, err);
 out:
+	if (r == 0 && writable && p.b.driver->stores)
+		r = sm_merge_notice(&p, err);
 	if (r < 0)
 		return r;
 	*ret = p;

@@ -85,7 +85,7 @@ int sm_pool_grow(struct sm_pool *pool, struct sm_members *m, struct snapmgr_err 
 	if (r == 0)
 		r = sm_members_layout(m, &layout, err);
 	if (r == 0)
-		r = pool->b.driver->space(&pool->b, false, &space, err);
+		r = sm_pool_space(pool, false, &space, err);
 	if (r < 0 || space.data_bytes >= ssb_kind_sectors(&m->sb, SSB_DATA) * SM_SECTOR)
 		return r; /* the data is what grows last */
 	r = sm_region_map(&pool->b, SM_ROLE_CATALOGUE, &layout.catalogue, err);
@@ -96,7 +96,7 @@ int sm_pool_grow(struct sm_pool *pool, struct sm_members *m, struct snapmgr_err 
 static int check_mode(struct sm_pool *pool, struct snapmgr_err *err)
 {
 	struct sm_space s;
-	int r = pool->b.driver->space(&pool->b, false, &s, err);
+	int r = sm_pool_space(pool, false, &s, err);
 
 	if (r < 0 ||
 	    (!s.fail && !s.needs_check)) /* one whose metadata is full only waits for this */

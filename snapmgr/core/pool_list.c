@@ -47,7 +47,7 @@ static void fill_active(const struct show *show, struct sm_pool *pool, struct sn
 	struct sm_limits limits;
 	struct snapmgr_err err;
 	struct sm_space space;
-	int r = pool->b.driver->space(&pool->b, false, &space, &err);
+	int r = sm_pool_space(pool, false, &space, &err);
 
 	if (r == 0) {
 		(void)sm_copy_text(p->mode, sizeof(p->mode), mode_of(&space));

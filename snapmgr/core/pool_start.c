@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "snapmgr/core/core.h"
+#include "snapmgr/core/store.h"
 
 static void warn_bad_copies(const struct snapmgr *sm, const struct sm_members *m)
 {
@@ -110,8 +110,10 @@ int sm_pool_times(const struct sm_pool *pool, uint64_t kernel, struct snapmgr_er
 static int advance(struct sm_pool *pool, const struct sm_space *space, struct snapmgr_err *err)
 {
 	const uint64_t from = space->transaction_id;
-	int r = sm_pool_times(pool, from, err);
+	int r = pool->b.driver->transaction ? sm_pool_times(pool, from, err) : 1;
 
+	if (r > 0) /* no second memory, no second time */
+		return 0;
 	if (r < 0 || space->read_only || space->needs_check || space->fail)
 		return r;
 	pool->row.transaction_id = from;
@@ -136,12 +138,14 @@ static int start_volume(const struct scat_volume *volume, void *data)
 	struct sm_pool *pool = start->pool;
 	struct snapmgr_err err;
 	struct sm_vdev dev;
+	int r = pool->b.driver->stores ? sm_store_attach(pool, volume, &err) : 0;
 
-	if (!volume->autostart)
+	if (r == 0 && !volume->autostart)
 		return 0;
 	sm_volume_device(pool, volume, &dev);
-	if (pool->b.driver->map(&pool->b, &dev, &err) <
-	    0) /* one bad volume keeps no other one down */
+	if (r == 0)
+		r = pool->b.driver->map(&pool->b, &dev, &err);
+	if (r < 0) /* one bad volume keeps no other one down */
 		sm_warn(pool->sm, "volume '%s/%s' stays inactive: %s", pool->row.name,
 			volume->c.name, err.message);
 	return 0;
@@ -154,12 +158,14 @@ static int look_first(struct sm_pool *pool, const struct ssb *sb, const struct s
 	struct sm_space space;
 	int r = sm_region_map(&pool->b, SM_ROLE_CATALOGUE, &layout->catalogue, err);
 
-	if (r == 0)
+	if (r == 0 && layout->meta.n)
 		r = sm_region_map(&pool->b, SM_ROLE_META, &layout->meta, err);
 	if (r == 0)
 		r = open_mapped_catalogue(pool, err);
 	if (r == 0)
 		r = check_row(pool, sb, err);
+	if (r < 0 || !pool->b.driver->peek)
+		return r;
 	if (r == 0)
 		r = pool->b.driver->peek(&pool->b, &space, err);
 	return r == 0 ? sm_pool_times(pool, space.transaction_id, err) : r;
@@ -171,7 +177,7 @@ static int bring_in(struct sm_pool *pool, struct snapmgr_err *err)
 	struct start start = { pool, err };
 	struct sm_space space;
 	bool frozen;
-	int r = pool->b.driver->space(&pool->b, false, &space, err);
+	int r = sm_pool_space(pool, false, &space, err);
 
 	if (r == 0)
 		r = advance(pool, &space, err);

@@ -40,16 +40,45 @@ int sm_pool_device(struct sm_pool *pool, const char *dm_uuid, struct sm_vdev *re
 
 struct down {
 	struct sm_pool *pool;
-	uint32_t major, minor; /* of the pool device, on which all that is to go lies */
-	bool remove;	       /* else only look whether it could be */
+	dev_t *own; /* owned; the pool's own devices, on which all that is to go lies */
+	size_t n_own;
+	bool remove; /* else only look whether it could be */
 	struct snapmgr_err *err;
 };
+
+/* "SNAPMGR-POOL-", which the dm UUIDs of the pool's own devices begin with. */
+static bool is_own(const struct sm_pool *pool, const char *dm_uuid)
+{
+	const char *cat = pool->b.roles[SM_ROLE_CATALOGUE].uuid;
+
+	return strncmp(dm_uuid, cat, strlen(cat) - strlen("cat")) == 0;
+}
+
+static int add_own(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
+		   void *data)
+{
+	struct down *down = data;
+	dev_t *more;
+
+	(void)name;
+	if (!is_own(down->pool, dm_uuid))
+		return 0;
+	more = reallocarray(down->own, down->n_own + 1, sizeof(*more));
+	if (!more)
+		return sm_nomem(down->err);
+	down->own = more;
+	down->own[down->n_own++] = makedev(major, minor);
+	return 0;
+}
 
 static int is_below(uint32_t major, uint32_t minor, void *data)
 {
 	const struct down *down = data;
+	size_t i = 0;
 
-	return major == down->major && minor == down->minor;
+	while (i < down->n_own && down->own[i] != makedev(major, minor))
+		i++;
+	return i < down->n_own;
 }
 
 static int take_down(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
@@ -63,7 +92,7 @@ static int take_down(const char *name, const char *dm_uuid, uint32_t major, uint
 
 	(void)major;
 	(void)minor;
-	if (strcmp(dm_uuid, pool->b.roles[SM_ROLE_ZERO].uuid) == 0)
+	if (is_own(pool, dm_uuid))
 		return 0;
 	r = sdm_deps(name, is_below, down, NULL);
 	if (r <= 0)
@@ -79,11 +108,12 @@ static int take_down(const char *name, const char *dm_uuid, uint32_t major, uint
 }
 
 /* All or nothing, as far as one can look ahead. Without id 0 it counts as inactive from the first step on. */
-static int unmap_objects(struct sm_pool *pool, const struct sdm_info *info, struct snapmgr_err *err)
+static int unmap_all(struct down *down)
 {
-	struct down down = { pool, info->major, info->minor, false, err };
+	struct sm_pool *pool = down->pool;
+	struct snapmgr_err *err = down->err;
 	struct sdm_info zero;
-	int r = sdm_list(SM_DM_UUID, take_down, &down, err);
+	int r = sdm_list(SM_DM_UUID, take_down, down, err);
 
 	if (r == 0)
 		r = sdm_info_by_uuid(pool->b.roles[SM_ROLE_ZERO].uuid, &zero, err);
@@ -91,21 +121,29 @@ static int unmap_objects(struct sm_pool *pool, const struct sdm_info *info, stru
 		r = sm_region_unmap(&pool->b, SM_ROLE_ZERO, err);
 	if (r < 0)
 		return r;
-	down.remove = true;
-	r = sdm_list(SM_DM_UUID, take_down, &down, err);
+	down->remove = true;
+	r = sdm_list(SM_DM_UUID, take_down, down, err);
 	if (r < 0 && zero.exists &&
 	    pool->cat) /* opened in this moment: it is active, with what is left */
 		(void)pool->b.driver->pin(&pool->b, false, NULL);
 	return r;
 }
 
+static int unmap_objects(struct sm_pool *pool, struct snapmgr_err *err)
+{
+	struct down down = { .pool = pool, .err = err };
+	int r = sdm_list(SM_DM_UUID, add_own, &down, err);
+
+	if (r == 0 && down.n_own)
+		r = unmap_all(&down);
+	free(down.own);
+	return r;
+}
+
 int sm_pool_stop(struct sm_pool *pool, struct snapmgr_err *err)
 {
-	struct sdm_info info;
-	int r = sdm_info_by_uuid(pool->b.roles[SM_ROLE_POOL].uuid, &info, err);
+	int r = unmap_objects(pool, err);
 
-	if (r == 0 && info.exists)
-		r = unmap_objects(pool, &info, err);
 	if (r < 0)
 		return r;
 	scat_close(pool->cat);

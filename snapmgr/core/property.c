@@ -66,7 +66,7 @@ static int set_revert(const struct sm_pool *pool, struct scat_volume *v, const c
 
 	if (r < 0)
 		return r;
-	if (on && !pool->b.driver->repoint)
+	if (on && !sm_driver_reverts(pool->b.driver))
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
 			       "driver '%s' of pool '%s' cannot revert in place", pool->row.driver,
 			       pool->row.name);

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "snapmgr/core/core.h"
+#include "snapmgr/core/store.h"
 
 void sm_recover_tell(struct sm_pool *pool, const char *fmt, ...)
 {
@@ -123,6 +123,8 @@ static int heal_volume(struct healing *h, const struct sm_vdev *dev, struct scat
 	int r = pool->b.driver->heal(&pool->b, dev, &live, &live_bytes, &why);
 
 	if (r == -ENOENT)
+		return 0;
+	if (r == 0 && dev->merging) /* is seen to by itself */
 		return 0;
 	if (r == 0) {
 		r = follow(pool, v, live, live_bytes, h->err);
@@ -265,6 +267,8 @@ int sm_recover_abandoned(struct sm_pool *pool, struct snapmgr_err *err)
 	int left = heal_all(pool, err);
 	int r = left < 0 ? left : sm_recover_ids(pool, err);
 
+	if (r == 0 && pool->b.driver->stores)
+		r = sm_merge_tend(pool, err);
 	if (r < 0)
 		return r;
 	pool->lock.dead = (struct slock_holder){ 0 }; /* told once */
@@ -290,7 +294,7 @@ int sm_recover_activated(struct sm_pool *pool, struct snapmgr_err *err)
 int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err)
 {
 	struct sm_space space;
-	int r_space = pool->b.driver->space(&pool->b, false, &space, err);
+	int r_space = sm_pool_space(pool, false, &space, err);
 
 	/* A pool that takes no changes keeps them until it does. */
 	if (r_space < 0 || space.read_only || space.fail || space.needs_check)
@@ -328,7 +332,7 @@ static int recover_pool(const char *name, void *data)
 	if (r == 0) /* also what is no process's of ours */
 		r = heal_all(&pool, rec->err);
 	if (r >= 0)
-		r = pool.b.driver->space(&pool.b, false, &space, rec->err);
+		r = sm_pool_space(&pool, false, &space, rec->err);
 	if (r < 0 || space.read_only || space.fail || space.needs_check)
 		return r;
 	r = sm_recover_ids(&pool, rec->err);

@@ -6,6 +6,7 @@
 
 #include "snapmgr/core/core.h"
 #include "snapmgr/core/displace.h"
+#include "snapmgr/core/store.h"
 #include "snapmgr/core/strategy.h"
 #include "snapmgr/core/together.h"
 
@@ -101,17 +102,19 @@ static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_e
 	bool made = false;
 	uint32_t id;
 	int r = sm_op_begin(&f->pool, "revert", f->volume.c.name, f->snapshot.c.name,
-			    f->volume.c.thin, err);
+			    f->pool.b.driver->stores ? 0 : f->volume.c.thin, err);
 
 	if (r < 0)
 		return r;
+	d->change.parent = f->snapshot.id;
+	if (f->pool.b.driver->stores)
+		return sm_merge(&f->pool, d, f->snapshot.c.thin, &f->snapshot, err);
 	sm_copy_source(f, &source);
 	d->change.volume = &f->volume;
 	d->change.snapshot = &f->snapshot;
 	r = sm_id_make(&f->pool, sm_make_copy, &source, &id, err);
 	if (r == 0) {
 		d->change.thin = id;
-		d->change.parent = f->snapshot.id;
 		r = sm_displace(&f->pool, d, 1, err);
 		made = true;
 	}

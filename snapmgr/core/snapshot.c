@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "snapmgr/core/core.h"
+#include "snapmgr/core/store.h"
 
 struct item { /* one snapshot that is wanted */
 	struct scat_volume volume;
@@ -283,6 +283,17 @@ static int clear_ids(struct work *w, struct snapmgr_err *err)
 	return r;
 }
 
+/* Before anything is frozen: they have to be written to. */
+static int place_stores(struct work *w, struct snapmgr_err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < w->n && r == 0; i++)
+		r = sm_store_new(&w->pool, w->kernel[i].new_id, &w->items[i].volume,
+				 w->opts->cow_bytes, err);
+	return r;
+}
+
 static int take(struct work *w, struct snapmgr_err *err)
 {
 	const struct sm_switch_opts opts = {
@@ -303,6 +314,8 @@ static int take(struct work *w, struct snapmgr_err *err)
 		w->kernel[i].new_id = w->pool.row.next_thin++;
 		w->items[i].snapshot.c.thin = w->kernel[i].new_id;
 	}
+	if (r == 0 && driver->stores)
+		r = place_stores(w, err);
 	if (any_open(w))
 		sm_signals_hold(&signals); /* what is frozen stays so where a Ctrl-C ends us */
 	for (int tries = 0; r == 0; tries++) {
@@ -371,11 +384,13 @@ static int run(struct work *w, struct snapmgr_err *err)
 			    w->of_group ? w->group.name : w->items[0].volume.c.name,
 			    w->items[0].snapshot.c.name, 0, err);
 
-	if (r == 0)
-		r = take(w, err);
 	if (r < 0)
 		return r;
-	r = commit(w, err);
+	r = take(w, err);
+	if (r < 0 && !w->pool.b.driver->stores)
+		return r;
+	if (r == 0)
+		r = commit(w, err);
 	for (size_t i = 0; i < w->n && r < 0 && r != -EIO; i++)
 		(void)w->pool.b.driver->drop(&w->pool.b, w->kernel[i].new_id, NULL);
 	return r;
@@ -395,6 +410,10 @@ int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
 		r = sm_check_texts(NULL, o.label, o.description, o.tags, o.n_tags, err);
 	if (r == 0)
 		r = collect(&w, sm, specs, n, err);
+	if (r == 0 && o.cow_bytes && !w.pool.b.driver->stores)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+			       "snapshots of pool '%s' have no store of their own, so none has a size",
+			       w.pool.row.name);
 	if (r == 0 && !w.pool.b.driver->snapshot)
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP, "pool '%s' has no snapshots",
 			       w.pool.row.name);

@@ -19,7 +19,7 @@ static bool is_frozen(const struct sm_space *s)
 
 static bool over(uint64_t used, uint64_t size, uint32_t percent)
 {
-	return used >= size / 100 * percent;
+	return size && used >= size / 100 * percent; /* 0: the pool has no such thing */
 }
 
 /* Is @percent of data or metadata in use? */
@@ -29,9 +29,22 @@ static bool past(const struct sm_space *s, uint32_t percent)
 	       over(s->meta_used_bytes, s->meta_bytes, percent);
 }
 
+int sm_pool_space(struct sm_pool *pool, bool commit_first, struct sm_space *ret,
+		  struct snapmgr_err *err)
+{
+	uint64_t sectors = 0;
+	int r = pool->b.driver->space(&pool->b, commit_first, ret, err);
+
+	if (r < 0 || !pool->b.driver->stores)
+		return r;
+	r = scat_extent_sum(pool->cat, 0, &sectors, err);
+	ret->data_used_bytes = sectors * SM_SECTOR;
+	return r;
+}
+
 static int measure(struct sm_pool *pool, struct sm_space *ret, struct snapmgr_err *err)
 {
-	return pool->b.driver->space(&pool->b, false, ret, err);
+	return sm_pool_space(pool, false, ret, err);
 }
 
 /* Past four fifths it is time for what was put off: displaced heads that nobody keeps any more. */
@@ -179,7 +192,7 @@ static int check_mode(const struct sm_pool *pool, const char *what, const struct
 			"no %s: pool '%s' is read-only; if its metadata space is full, 'snapmgr pool "
 			"extend %s DEVICE' adds some",
 			what, name, name);
-	if (s->meta_bytes - s->meta_used_bytes < META_FLOOR_BYTES)
+	if (s->meta_bytes && s->meta_bytes - s->meta_used_bytes < META_FLOOR_BYTES)
 		return sm_fail(
 			err, SNAPMGR_NO_SPACE, ENOSPC,
 			"no %s: pool '%s' is out of metadata space: 'snapmgr pool extend %s DEVICE' adds some",

@@ -8,13 +8,14 @@
 static const char *const reasons[][2] = {
 	{ "repoint",
 	  "the driver switches the volume to a copy of the snapshot that shares all its blocks" },
+	{ "merge", "the kernel moves back what has changed since the snapshot" },
 };
 
 const char *const *sm_strategies(const struct sm_driver *driver)
 {
 	static const char *const none[] = { NULL };
 
-	return driver->repoint && driver->strategies ? driver->strategies : none;
+	return sm_driver_reverts(driver) && driver->strategies ? driver->strategies : none;
 }
 
 static bool has(const struct sm_driver *driver, const char *strategy)
@@ -31,7 +32,7 @@ int sm_strategy_choose(const struct sm_driver *driver, const char *forced, struc
 {
 	const char *name = forced;
 
-	if (!driver->repoint)
+	if (!sm_driver_reverts(driver))
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
 			       "driver '%s' cannot revert in place", driver->name);
 	if (!name)

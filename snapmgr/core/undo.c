@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/store.h"
+#include "snapmgr/core/strategy.h"
 #include "snapmgr/core/together.h"
 
 static int none_left(const struct sm_found *f, struct snapmgr_err *err)
@@ -106,12 +108,15 @@ static int drop_points(struct sm_found *f, bool dry_run, struct snapmgr_err *err
 	scat_rollback(f->pool.cat);
 	if (r == 0 && !dry_run)
 		(void)sm_garbage_drop(&f->pool, NULL); /* what stays is garbage still */
+	if (r == 0 && !dry_run && !f->has_group)
+		sm_store_refresh(&f->pool, f->volume.id);
 	return r;
 }
 
 static int swap(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *err)
 {
-	int r = sm_op_begin(&f->pool, "undo", f->volume.c.name, NULL, f->volume.c.thin, err);
+	int r = sm_op_begin(&f->pool, "undo", f->volume.c.name, NULL,
+			    f->pool.b.driver->stores ? 0 : f->volume.c.thin, err);
 
 	if (r < 0)
 		return r;
@@ -119,6 +124,8 @@ static int swap(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *e
 	d->change.swap = true;
 	d->change.thin = f->undo.thin;
 	d->change.parent = f->undo.parent;
+	if (f->pool.b.driver->stores)
+		return sm_merge(&f->pool, d, f->undo.thin, NULL, err);
 	r = sm_displace(&f->pool, d, 1, err);
 	if (r < 0 && sm_head_abort(&f->pool, &d->change))
 		sm_message_volume_failed(&f->pool, &f->volume, err);
@@ -135,7 +142,8 @@ static int tell(struct sm_found *f, const struct sm_displace *d, uint64_t start_
 	if (r == 0 && f->volume.c.parent &&
 	    scat_snapshot_by_id(f->pool.cat, f->volume.c.parent, &s, NULL) == 0)
 		r = sm_visit_snapshot(&f->pool, &s, sm_keep_object, &ret->snapshot, err);
-	(void)strcpy(ret->strategy, "repoint");
+	(void)sm_copy_text(ret->strategy, sizeof(ret->strategy),
+			   sm_strategies(f->pool.b.driver)[0]);
 	(void)strcpy(ret->reason, "the head and the undo point change places");
 	ret->move_bytes = 0;
 	ret->in_place = true;
@@ -164,7 +172,7 @@ int sm_undo_check(struct sm_pool *pool, const struct scat_volume *v, const struc
 
 	if (r < 0)
 		return r;
-	if (!pool->b.driver->repoint)
+	if (!sm_driver_reverts(pool->b.driver))
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
 			       "pool '%s' cannot revert in place", pool->row.name);
 	sm_undo_device(pool, v, u, 0, &dev);

@@ -75,7 +75,12 @@ struct sm_vdev {
 	struct sdm_device dm; /* name, UUID, audience, link */
 	uint32_t id;	      /* thin id */
 	uint64_t size_bytes;
+	/* Of drivers with stores: */
+	bool of_store;	 /* what a store shows: a snapshot, an undo point */
+	bool has_stores; /* somebody keeps what is overwritten in it */
+	uint32_t merging; /* the store that it takes on; 0: none; SM_ID_UNKNOWN: who knows */
 };
+#define SM_ID_UNKNOWN UINT32_MAX
 /**
  * sm_vdev_init() - @snapshot NULL: a volume (writable, @guest decides who looks), else read-only
  */
@@ -110,6 +115,53 @@ struct sm_snap_item { /* one of several snapshots at one instant */
 	uint32_t new_id;
 };
 
+/* ---- of drivers whose ids lie where the core says, and whose snapshots are stores ---- */
+
+struct sm_segment { /* of the pool's data; sectors */
+	uint64_t start_sectors, len_sectors;
+};
+struct sm_place { /* where an id lies */
+	uint32_t id;
+	uint32_t origin; /* of a store: the id whose overwritten chunks it keeps; 0: a volume */
+	uint64_t size_bytes; /* of the volume */
+	struct sm_segment *v;
+	size_t n;
+};
+enum sm_blank {
+	SM_BLANK_NOTHING, /* what is there counts */
+	SM_BLANK_HEAD,	  /* it is to be an empty store */
+	SM_BLANK_ALL,	  /* nobody may read what was there */
+};
+struct sm_store_driver {
+	/* Which sectors of the data may be handed out, in steps of *ret_step. */
+	int (*room)(const struct sm_backend *b, uint64_t *ret_from, uint64_t *ret_to,
+		    uint64_t *ret_step, struct snapmgr_err *err);
+	/* What a store needs at most, and at least for @keeps_sectors of chunks to keep. */
+	uint64_t (*store_most)(const struct sm_backend *b, uint64_t volume_bytes);
+	uint64_t (*store_for)(const struct sm_backend *b, uint64_t keeps_sectors);
+	/* Map an id, or make the mapped one as long as @p says. Of a store: what lies beneath. */
+	int (*place)(struct sm_backend *b, const struct sm_place *p, enum sm_blank blank,
+		     struct snapmgr_err *err);
+	/* From here on the placed store keeps what is overwritten in its origin, which nobody writes
+	 * to at this moment. Repeatable. */
+	int (*arm)(struct sm_backend *b, const struct sm_place *p, struct snapmgr_err *err);
+	/* It keeps nothing more. Absent is success. -EBUSY: somebody reads it. */
+	int (*disarm)(struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
+	/* Of an armed store, or with @merging of the origin that takes it on. -ENOENT: neither. */
+	int (*status)(const struct sm_backend *b, uint32_t id, bool merging,
+		      struct sdm_store_status *ret, struct snapmgr_err *err);
+	/* All that was written to it is on the disks. */
+	int (*flush)(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
+	/**
+	 * Make a mapped volume's table what @item->v says; where it is that already, do nothing.
+	 * With merging, the kernel begins to merge in the same moment, also where it is not mapped.
+	 * Without, it is over: the merging device goes. *ret_settle as of repoint.
+	 */
+	int (*retable)(struct sm_backend *b, const struct sm_switch_item *item,
+		       const struct sm_place *merging, const struct sm_switch_opts *opts,
+		       struct sdm_switch **ret_settle, struct snapmgr_err *err);
+};
+
 typedef int sm_id_fn(uint32_t id, uint64_t mapped_bytes, uint64_t exclusive_bytes, void *data);
 
 #define SM_NOWHERE UINT64_MAX /* not mapped, or behind the end: reads as zero */
@@ -138,6 +190,10 @@ struct sm_driver {
 	const char *name;	       /* as stored in the catalogue */
 	const char *const *strategies; /* of a revert, cheapest first, NULL-terminated */
 	bool online;		       /* a revert may happen under an open device */
+
+	/* Where the core hands out what ids lie on: then it calls these in place of make, copy, repoint,
+	 * and drop takes down what is mapped of an id. NULL: the kernel hands it out. */
+	const struct sm_store_driver *stores;
 
 	/* Best chunk for @data_bytes, and how much metadata that wants, both in bytes. */
 	uint64_t (*chunk_for)(uint64_t data_bytes);
@@ -235,12 +291,26 @@ struct sm_driver {
 			 struct snapmgr_err *err);
 };
 
-extern const struct sm_driver sm_driver_thin;
+extern const struct sm_driver sm_driver_thin, sm_driver_cow;
 
 /* sm_driver_find() - by name; -EOPNOTSUPP (unsupported) names those there are. */
 int sm_driver_find(const char *name, const struct sm_driver **ret, struct snapmgr_err *err);
 /* sm_driver_at() - the @i-th driver, NULL at the end. */
 const struct sm_driver *sm_driver_at(size_t i);
+
+/* sm_driver_reverts() - in place, that is, by whatever means */
+static inline bool sm_driver_reverts(const struct sm_driver *driver)
+{
+	return driver->repoint || driver->stores;
+}
+
+/* ---- vdev.c: slots that drivers on device-mapper share ---- */
+
+int sm_vdev_map(struct sm_backend *b, const struct sm_vdev *v, const struct sdm_target *target,
+		struct snapmgr_err *err);
+int sm_vdev_unmap(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
+int sm_vdev_rename(struct sm_backend *b, const struct sm_vdev *from, const struct sm_vdev *to,
+		   struct snapmgr_err *err);
 
 /* ---- regions.c: what every driver on raw devices shares ---- */
 

@@ -5,7 +5,7 @@
 
 #include "snapmgr/drivers/driver.h"
 
-static const struct sm_driver *const drivers[] = { &sm_driver_thin };
+static const struct sm_driver *const drivers[] = { &sm_driver_thin, &sm_driver_cow };
 
 const struct sm_driver *sm_driver_at(size_t i)
 {

@@ -63,9 +63,6 @@ int thin_copy_active(const struct sm_backend *b, const struct sm_vdev *active, u
 		     const struct sm_switch_opts *opts, struct snapmgr_err *err);
 int thin_drop(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
 int thin_map(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
-int thin_unmap(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
-int thin_rename(struct sm_backend *b, const struct sm_vdev *from, const struct sm_vdev *to,
-		struct snapmgr_err *err);
 int thin_used(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_info *ret_info,
 	      uint64_t *ret, struct snapmgr_err *err);
 

@@ -173,14 +173,13 @@ static int make_device(const struct sdm_device *dev, struct device **ret)
 	return 0;
 }
 
-int sdm_create(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
-	       struct sdm_cookie *cookie, struct snapmgr_err *err)
+int sdm_create_idle(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
+		    struct snapmgr_err *err)
 {
 	struct device *d = NULL;
 	int r = fake_record(true, "create %s %s %s", dev->name, n ? targets[0].type : "",
 			    n ? targets[0].params : "");
 
-	(void)cookie;
 	if (r == 0)
 		r = make_device(dev, &d);
 	if (r == -EEXIST)
@@ -193,8 +192,23 @@ int sdm_create(const struct sdm_device *dev, const struct sdm_target *targets, s
 			d->used = false;
 		return fake_refused(err, r, "make", dev->name);
 	}
-	d->live = (struct table){ .n = n, .read_only = dev->read_only };
-	memcpy(d->live.targets, targets, n * sizeof(*targets));
+	d->inactive = (struct table){ .n = n, .read_only = dev->read_only };
+	memcpy(d->inactive.targets, targets, n * sizeof(*targets));
+	return 0;
+}
+
+int sdm_create(const struct sdm_device *dev, const struct sdm_target *targets, size_t n,
+	       struct sdm_cookie *cookie, struct snapmgr_err *err)
+{
+	struct device *d;
+	int r = sdm_create_idle(dev, targets, n, err);
+
+	(void)cookie;
+	if (r < 0)
+		return r;
+	d = fake_find(dev->name);
+	d->live = d->inactive;
+	d->inactive.n = 0;
 	d->suspended = false;
 	return 0;
 }

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * store.h - pools whose ids the core places: volumes on extents, snapshots in stores
+ *
+ * What is taken here is taken in the transaction that is open; the verb's commit makes it real.
+ */
+#ifndef SM_STORE_H
+#define SM_STORE_H
+
+#include "snapmgr/core/core.h"
+
+/* ---- store.c: room ---- */
+
+/* sm_place_load() - where @id lies; free ret->v. -ENOENT (damaged): nowhere */
+int sm_place_load(struct sm_pool *pool, uint32_t id, uint32_t origin, uint64_t size_bytes,
+		  struct sm_place *ret, struct snapmgr_err *err);
+static inline void auto_sm_place_free(struct sm_place *p)
+{
+	free(p->v);
+}
+/* sm_store_new() - place an empty store of @cow_bytes (0: a fifth of the volume) for a new id */
+int sm_store_new(struct sm_pool *pool, uint32_t id, const struct scat_volume *v, uint64_t cow_bytes,
+		 struct snapmgr_err *err);
+/* sm_store_free_sectors() - that nobody has yet */
+int sm_store_free_sectors(struct sm_pool *pool, uint64_t *ret, struct snapmgr_err *err);
+/* sm_store_grow() - @more_sectors for a store; commits, and makes the kernel follow. */
+int sm_store_grow(struct sm_pool *pool, uint32_t id, uint64_t more_sectors,
+		  struct snapmgr_err *err);
+/* sm_store_step() - @sectors, rounded up to what can be handed out */
+uint64_t sm_store_step(const struct sm_pool *pool, uint64_t sectors);
+
+/* ---- store_attach.c: the kernel's devices ---- */
+
+struct sm_store { /* of a volume: a snapshot's, or an undo point's */
+	uint32_t id;
+	struct sm_uuid uuid;
+	bool of_undo;
+	int64_t row;
+};
+struct sm_stores { /* owned */
+	struct sm_store *v;
+	size_t n;
+};
+int sm_stores_of(struct sm_pool *pool, int64_t volume, struct sm_stores *ret,
+		 struct snapmgr_err *err);
+static inline void auto_sm_stores_free(struct sm_stores *all)
+{
+	free(all->v);
+}
+/**
+ * sm_store_attach() - of a pool that is coming up: all that @v lies on, its stores before its device
+ *
+ * A merge that was under way goes on. Maps nothing that people see.
+ */
+int sm_store_attach(struct sm_pool *pool, const struct scat_volume *v, struct snapmgr_err *err);
+/* sm_store_switch_opts() - for the driver */
+struct sm_switch_opts sm_store_switch_opts(const struct sm_pool *pool);
+
+/* ---- merge.c: a revert that lasts ---- */
+
+/**
+ * sm_merge() - @d->volume takes on what @source holds, and its head gets a store of its own
+ * @d: prepared; d->swap says that it is an undo
+ * @s: the snapshot, or NULL
+ *
+ * The commit that begins it is the point from which there is no way back, only forward. Waits for the
+ * end without the lock. On return the pool is locked, or (an error) not.
+ */
+struct sm_displace;
+int sm_merge(struct sm_pool *pool, struct sm_displace *d, uint32_t source,
+	     struct scat_snapshot *s, struct snapmgr_err *err);
+/* sm_merge_forward() - make the kernel do what the row of the merge says; repeatable at any time. */
+int sm_merge_forward(struct sm_pool *pool, const struct scat_volume *v, uint32_t source,
+		     const struct sm_claim *claim, struct snapmgr_err *err);
+
+/* ---- merge_tend.c: its end, by whomever ---- */
+
+/* sm_merge_left() - sectors that are not merged yet; 0: it is done. -EIO: the kernel gave up */
+int sm_merge_left(struct sm_pool *pool, const struct scat_volume *v, uint64_t *ret,
+		  struct snapmgr_err *err);
+/* sm_merge_finish() - of one that is done: the store armed again, the states, the table. */
+int sm_merge_finish(struct sm_pool *pool, struct scat_volume *v, struct sdm_switch **ret_settle,
+		    struct snapmgr_err *err);
+/* sm_merge_tend() - of every volume: what the dead left goes on, and what is done is finished. */
+int sm_merge_tend(struct sm_pool *pool, struct snapmgr_err *err);
+/* sm_merge_owned() - is a living process waiting for it? */
+int sm_merge_owned(struct sm_pool *pool, int64_t volume, bool *ret, struct snapmgr_err *err);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The cow driver: linear volumes, and classic snapshots in stores of their own. */
+#include "snapmgr/drivers/cow.h"
+
+static const char *const strategies[] = { "merge", NULL };
+
+static const struct sm_store_driver stores = {
+	.room = cow_room,
+	.store_most = cow_store_most,
+	.store_for = cow_store_for,
+	.place = cow_place,
+	.arm = cow_arm,
+	.disarm = cow_disarm,
+	.status = cow_status,
+	.flush = cow_sync,
+	.retable = cow_retable,
+};
+
+const struct sm_driver sm_driver_cow = {
+	.name = "cow",
+	.strategies = strategies,
+	.stores = &stores,
+	.chunk_for = cow_chunk_for,
+	.start = cow_start,
+	.pin = cow_pin,
+	.stop = cow_stop,
+	.grow = cow_grow,
+	.space = cow_space,
+	.drop = cow_drop,
+	.map = cow_map,
+	.unmap = sm_vdev_unmap,
+	.rename = sm_vdev_rename,
+	.used = cow_used,
+	.snapshot = cow_snapshot,
+	.heal = cow_heal,
+};
