@@ -22,7 +22,7 @@ struct cmd_flags {
 		*accept;
 	const char *level, *since;
 	const char *volumes, *snapshots, *volume_size, *snapshot_size; /* limits */
-	uint64_t size_bytes, chunk_bytes;			       /* UINT64_MAX: not given */
+	uint64_t size_bytes, chunk_bytes, cow_bytes;		       /* UINT64_MAX: not given */
 	uint32_t wait_s, every_s;
 	struct arg_list tags, params;
 };

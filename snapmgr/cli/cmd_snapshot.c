@@ -51,6 +51,7 @@ static int run_snapshot(struct cmd *cmd)
 	opts.params = f->params.items;
 	opts.n_params = f->params.n;
 	opts.suspended_ns = &suspended_ns;
+	opts.cow_bytes = f->cow_bytes == UINT64_MAX ? 0 : f->cow_bytes;
 	if (f->json)
 		json_object(&cmd->json);
 	r = snapmgr_snapshot(cmd->sm, cmd->args, cmd->n_args, &opts, visit_taken, &taking,
@@ -100,7 +101,13 @@ static int run_clone(struct cmd *cmd)
 }
 
 static const struct arg_opt snapshot_opts[] = {
-	CLI_LABEL, CLI_DESCRIPTION, CLI_TAG, CLI_PARAMS, CLI_END,
+	CLI_LABEL,
+	CLI_DESCRIPTION,
+	CLI_TAG,
+	CLI_SIZE("cow-size", cow_bytes,
+		 "in cow pools: room for what changes afterwards; default a fifth of the volume"),
+	CLI_PARAMS,
+	CLI_END,
 };
 static const struct arg_opt clone_opts[] = { CLI_NEW_VOLUME, CLI_PROGRESS, CLI_END };
 

@@ -245,7 +245,10 @@ int main(int argc, char **argv)
 	static char results[1 << 16], messages[1 << 12];
 	bool stdout_closed = guard_standard_files();
 	struct cmd cmd = {
-		.flags = { .size_bytes = UINT64_MAX, .chunk_bytes = UINT64_MAX, .wait_s = 30 },
+		.flags = { .size_bytes = UINT64_MAX,
+			   .chunk_bytes = UINT64_MAX,
+			   .cow_bytes = UINT64_MAX,
+			   .wait_s = 30 },
 		.json = { .to = stdout },
 	};
 	struct args args = { .values = &cmd.flags };

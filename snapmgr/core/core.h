@@ -92,6 +92,9 @@ int sm_pool_each(int (*visit)(const char *uuid, void *data), void *data, struct 
 /* sm_pool_is_active() - by UUID: whole, that is; its id 0 is mapped last and unmapped first. */
 int sm_pool_is_active(const struct sm_uuid *uuid, bool *ret, struct snapmgr_err *err);
 
+/* sm_driver_running() - whose devices these are, where no catalogue tells. */
+const struct sm_driver *sm_driver_running(const struct sm_uuid *uuid);
+
 /* ---- members.c: pools on disk ---- */
 
 struct sm_members {

@@ -229,8 +229,8 @@ static int find_source(struct snapmgr *sm, const char *from, const struct sm_spe
 
 	if (r == 0 && !f->pool.b.driver->copy)
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-			       "driver '%s' of pool '%s' makes no clones",
-			       f->pool.b.driver->name, f->pool.row.name);
+			       "driver '%s' of pool '%s' makes no clones", f->pool.b.driver->name,
+			       f->pool.row.name);
 	if (r == 0)
 		r = sm_same_pool(&f->pool, to->pool, err);
 	if (r == 0 && f->has_snapshot)

@@ -73,10 +73,11 @@ static int check_volume(struct del *d)
 	int r = sm_volume_ready(&d->f.pool, &d->f.volume, true, d->err);
 
 	if (r == 0 && d->opts->keep_snapshots && d->f.pool.b.driver->stores)
-		return sm_fail(d->err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-			       "snapshots of pool '%s' hold what has changed since, and are nothing without "
-			       "their volume: --recursive deletes them too",
-			       d->f.pool.row.name);
+		return sm_fail(
+			d->err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			"snapshots of pool '%s' hold what has changed since, and are nothing without "
+			"their volume: --recursive deletes them too",
+			d->f.pool.row.name);
 	if (r < 0 || d->opts->keep_snapshots)
 		return r;
 	if (d->opts->recursive)

@@ -122,6 +122,9 @@ struct sm_lasting_verb {
 		      struct snapmgr_err *err);
 };
 extern const struct sm_lasting_verb sm_lasting_verbs[];
+/* merge_tend.c */
+int sm_merge_settle(struct sm_pool *pool, const struct scat_operation *op, char said[SM_SAID],
+		    struct snapmgr_err *err);
 
 /**
  * sm_lasting_settle() - run @op's handler, whoever its owner is: of a dead one, or of our own

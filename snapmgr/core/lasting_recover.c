@@ -6,6 +6,7 @@
 #include "snapmgr/core/lasting.h"
 
 const struct sm_lasting_verb sm_lasting_verbs[] = {
+	{ "merge", sm_merge_settle },
 	{ NULL, NULL },
 };
 

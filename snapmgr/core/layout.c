@@ -166,9 +166,8 @@ int sm_layout_plan(struct ssb *sb, const struct sm_driver *driver, struct snapmg
 		return sm_nomem(err);
 	if (!sb->chunk_sectors)
 		sb->chunk_sectors = (uint32_t)sectors(driver->chunk_for(bytes));
-	meta = driver->meta_for ?
-		       driver->meta_for(bytes, (uint64_t)sb->chunk_sectors * SM_SECTOR) :
-		       0;
+	meta = driver->meta_for ? driver->meta_for(bytes, (uint64_t)sb->chunk_sectors * SM_SECTOR) :
+				  0;
 	plan_init(p, sb, 0);
 	r = cut(p, SSB_CATALOGUE, catalogue_for(bytes), err);
 	if (r == 0 && meta)

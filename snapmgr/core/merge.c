@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "snapmgr/core/displace.h"
+#include "snapmgr/core/lasting.h"
 #include "snapmgr/core/store.h"
 
 #define PAUSE_MS 50
@@ -23,17 +24,36 @@ struct merge {
 	struct scat_snapshot *s; /* NULL: an undo */
 	uint32_t source, undo_id;
 	struct sm_stores stores; /* owned; all of the volume's */
-	uint64_t keep_sectors;	 /* that the merge will write over, at most */
+	struct scat_operation row;
+	uint64_t keep_sectors; /* that the merge will write over, at most */
 };
 
 /* ---- room in the stores that stay ---- */
 
 static int lost(const struct merge *m, const char *what, struct snapmgr_err *err)
 {
-	return sm_fail(err, SNAPMGR_BAD_STATE, EIO,
-		       "the store of the %s of '%s/%s' was full when something had to be kept in it: what "
-		       "it held is lost",
-		       what, m->pool->row.name, m->v->c.name);
+	return sm_fail(
+		err, SNAPMGR_BAD_STATE, EIO,
+		"the store of the %s of '%s/%s' was full when something had to be kept in it: what "
+		"it held is lost",
+		what, m->pool->row.name, m->v->c.name);
+}
+
+/* Whoever reads the snapshot would see it move away. */
+static int check_unused(const struct merge *m, struct snapmgr_err *err)
+{
+	struct sdm_info info;
+	struct sm_vdev dev;
+	int r;
+
+	if (!m->s)
+		return 0; /* of an undo point sm_undo_check() has seen to that */
+	sm_snapshot_device(m->pool, m->s, &dev);
+	r = sdm_info_by_uuid(dev.dm.uuid, &info, err);
+	if (r < 0 || !info.exists)
+		return r;
+	return sm_fail(err, SNAPMGR_IN_USE, EBUSY,
+		       "the snapshot is active: 'snapmgr deactivate %s' first", dev.dm.link);
 }
 
 static int measure_source(struct merge *m, struct snapmgr_err *err)
@@ -42,9 +62,10 @@ static int measure_source(struct merge *m, struct snapmgr_err *err)
 	int r = m->pool->b.driver->stores->status(&m->pool->b, m->source, false, &s, err);
 
 	if (r == -ENOENT)
-		return sm_fail(err, SNAPMGR_BAD_STATE, ENODEV,
-			       "a store of '%s/%s' is not mapped: deactivate and activate pool '%s'",
-			       m->pool->row.name, m->v->c.name, m->pool->row.name);
+		return sm_fail(
+			err, SNAPMGR_BAD_STATE, ENODEV,
+			"a store of '%s/%s' is not mapped: deactivate and activate pool '%s'",
+			m->pool->row.name, m->v->c.name, m->pool->row.name);
 	if (r < 0)
 		return r;
 	if (s.state != SDM_STORE_VALID)
@@ -99,8 +120,8 @@ static int check_room(struct merge *m, uint64_t *more, struct snapmgr_err *err)
 			    " MiB, and pool '%s' has %" PRIu64 " left: 'snapmgr pool extend %s "
 			    "DEVICE' adds some%s",
 			    m->d->kept ? "the undo point and the snapshots" : "the snapshots",
-			    m->pool->row.name, m->v->c.name, sum * SM_SECTOR / SM_MIB, m->pool->row.name, left * SM_SECTOR / SM_MIB,
-			    m->pool->row.name,
+			    m->pool->row.name, m->v->c.name, sum * SM_SECTOR / SM_MIB,
+			    m->pool->row.name, left * SM_SECTOR / SM_MIB, m->pool->row.name,
 			    m->d->kept && !m->d->swap ? ", --no-undo needs less" : "");
 	return r;
 }
@@ -175,18 +196,20 @@ static int make_undo(struct merge *m, struct snapmgr_err *err)
 static int insert_operation(struct merge *m, struct snapmgr_err *err)
 {
 	const struct slock_holder *op = &m->pool->op;
-	struct scat_operation row = {
+
+	m->row = (struct scat_operation){
 		.uuid = op->uuid,
+		.verb = "merge",
 		.volume = m->v->id,
 		.snapshot = m->s ? m->s->id : 0,
 		.boot_id = op->boot_id,
 		.pid = op->pid,
 		.start_ticks = op->start_ticks,
 		.started_at_us = op->started_at_us,
+		.todo_bytes = m->keep_sectors * SM_SECTOR,
+		.resumable = true, /* nobody settles it but who has seen the merge end */
 	};
-
-	(void)sm_copy_text(row.verb, sizeof(row.verb), op->verb);
-	return scat_operation_insert(m->pool->cat, &row, err);
+	return scat_operation_insert(m->pool->cat, &m->row, err);
 }
 
 static int insert_undo(struct merge *m, struct snapmgr_err *err)
@@ -202,9 +225,7 @@ static int insert_undo(struct merge *m, struct snapmgr_err *err)
 
 	sm_uuid_make(&undo.uuid);
 	r = scat_undo_insert(m->pool->cat, &undo, err);
-	return r == 0 && !m->d->swap ?
-		       sm_displace_evict(m->pool, m->v, m->undo_id, err) :
-		       r;
+	return r == 0 && !m->d->swap ? sm_displace_evict(m->pool, m->v, m->undo_id, err) : r;
 }
 
 static int write_rows(struct merge *m, struct scat_volume *v, struct scat_snapshot *s,
@@ -268,8 +289,10 @@ static void back_out(struct merge *m)
 
 static int begin(struct merge *m, struct snapmgr_err *err)
 {
-	int r = measure_source(m, err);
+	int r = check_unused(m, err);
 
+	if (r == 0)
+		r = measure_source(m, err);
 	if (r == 0)
 		r = sm_stores_of(m->pool, m->v->id, &m->stores, err);
 	if (r == 0)
@@ -288,23 +311,6 @@ static int begin(struct merge *m, struct snapmgr_err *err)
 
 /* ---- while it lasts ---- */
 
-static int relock(struct sm_pool *pool, struct snapmgr_err *err)
-{
-	char uuid[SNAPMGR_UUID_TEXT];
-	int r;
-
-	sm_uuid_text(&pool->b.uuid, uuid);
-	r = slock_retake(uuid, pool->sm->opts.wait_ms, &pool->lock, err);
-	if (r < 0)
-		return r;
-	scat_own(pool->cat);
-	if (pool->lock.abandoned)
-		r = sm_recover_abandoned(pool, err);
-	if (r == 0)
-		r = scat_begin(pool->cat, err);
-	return r == 0 ? scat_pool_get(pool->cat, &pool->row, err) : r;
-}
-
 static void pause_ms(long ms)
 {
 	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
@@ -312,58 +318,78 @@ static void pause_ms(long ms)
 	(void)nanosleep(&t, NULL);
 }
 
-static void show_progress(const struct merge *m, uint64_t left)
+static int no_more_waiting(const struct merge *m, struct snapmgr_err *err)
 {
-	const struct snapmgr_open_opts *o = &m->pool->sm->opts;
-	const uint64_t all = m->keep_sectors;
-
-	if (o->progress)
-		(void)o->progress("merge", (all > left ? all - left : 0) * SM_SECTOR,
-				  all * SM_SECTOR, o->data);
+	return sm_fail(
+		err, SNAPMGR_BAD_STATE, ECANCELED,
+		"the kernel goes on with the revert of '%s/%s', which cannot be stopped any more; "
+		"'snapmgr recover %s' ends it when that is done, as every change to the pool does",
+		m->pool->row.name, m->v->c.name, m->pool->row.name);
 }
 
-static int wait_for_end(struct merge *m, struct snapmgr_err *err)
+/* Without the lock. That others ask it to stop changes nothing; that the caller does ends the wait. */
+static int wait_for_end(struct merge *m, struct sm_lasting *op, struct snapmgr_err *err)
 {
 	uint64_t left = 1;
 	int r = 0;
 
-	sm_pool_unlock(m->pool);
 	for (;;) {
 		r = sm_merge_left(m->pool, m->v, &left, err);
 		if (r < 0)
 			return r;
-		show_progress(m, left);
+		r = sm_lasting_progress(
+			op, m->keep_sectors > left ? (m->keep_sectors - left) * SM_SECTOR : 0,
+			m->keep_sectors * SM_SECTOR);
 		if (!left)
 			return 0;
+		if (r < 0 && !sm_lasting_cancelled(op))
+			return no_more_waiting(m, err);
 		pause_ms(PAUSE_MS);
 	}
+}
+
+static int last(struct merge *m, struct snapmgr_err *err)
+{
+	AUTO(sm_lasting_release) struct sm_lasting op = { 0 };
+	struct sm_pool *pool = m->pool;
+	int r = sm_lasting_adopt(pool, &m->row, m->v, m->s, &op, err);
+
+	if (r == 0)
+		r = wait_for_end(m, &op, err);
+	if (r == 0)
+		r = sm_lasting_retake(&op, err);
+	return r == 0 ? sm_merge_finish(pool, m->v, &m->d->change.settle, err) : r;
 }
 
 static int run(struct merge *m, struct snapmgr_err *err)
 {
 	struct sm_pool *pool = m->pool;
-	uint32_t source;
 	int r = begin(m, err);
 
 	if (r < 0)
 		return r;
 	r = sm_merge_forward(pool, m->v, m->source, &m->d->claim, err);
-	if (r == 0) /* those that were pushed out keep nothing more */
-		(void)sm_garbage_drop(pool, NULL);
 	if (r < 0) {
 		pool->lock.abandoned = true; /* there is no way back: the next one goes on */
 		return r;
 	}
-	r = wait_for_end(m, err);
-	if (r == 0)
-		r = relock(pool, err);
-	if (r == 0 && scat_merge_get(pool->cat, m->v->id, &source, NULL) == -ENOENT)
-		return scat_volume_by_id(pool->cat, m->v->id, m->v, err); /* somebody was faster */
-	return r == 0 ? sm_merge_finish(pool, m->v, &m->d->change.settle, err) : r;
+	(void)sm_garbage_drop(pool, NULL); /* those that were pushed out keep nothing more */
+	return last(m, err);
 }
 
-int sm_merge(struct sm_pool *pool, struct sm_displace *d, uint32_t source,
-	     struct scat_snapshot *s, struct snapmgr_err *err)
+int sm_merge_check(const struct sm_pool *pool, const struct sm_displace *d, struct snapmgr_err *err)
+{
+	if (!pool->b.driver->stores || !d->online)
+		return 0;
+	return sm_fail(
+		err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+		"driver '%s' of pool '%s' reverts no volume that somebody has open: the kernel moves its "
+		"blocks underneath",
+		pool->b.driver->name, pool->row.name);
+}
+
+int sm_merge(struct sm_pool *pool, struct sm_displace *d, uint32_t source, struct scat_snapshot *s,
+	     struct snapmgr_err *err)
 {
 	struct merge m = { .pool = pool, .d = d, .v = d->volume, .s = s, .source = source };
 	int r;

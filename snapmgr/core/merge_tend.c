@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The end of a merge, by whoever waited for it or comes upon it. */
 #include <errno.h>
+#include <inttypes.h>
 
+#include "snapmgr/core/lasting.h"
 #include "snapmgr/core/store.h"
 
 int sm_merge_left(struct sm_pool *pool, const struct scat_volume *v, uint64_t *ret,
@@ -11,10 +13,11 @@ int sm_merge_left(struct sm_pool *pool, const struct scat_volume *v, uint64_t *r
 	int r = pool->b.driver->stores->status(&pool->b, v->c.thin, true, &s, err);
 
 	if (r == -ENOENT)
-		return sm_fail(err, SNAPMGR_BAD_STATE, ENODEV,
-			       "pool '%s' was deactivated while '%s/%s' was being reverted: that goes on when it "
-			       "is activated",
-			       pool->row.name, pool->row.name, v->c.name);
+		return sm_fail(
+			err, SNAPMGR_BAD_STATE, ENODEV,
+			"pool '%s' was deactivated while '%s/%s' was being reverted: that goes on when it "
+			"is activated",
+			pool->row.name, pool->row.name, v->c.name);
 	if (r < 0)
 		return r;
 	if (s.state != SDM_STORE_VALID)
@@ -92,28 +95,12 @@ static int arm(struct sm_pool *pool, const struct scat_volume *v, uint32_t id,
 	return r == 0 ? pool->b.driver->stores->arm(&pool->b, &place, err) : r;
 }
 
-struct forget {
-	int64_t volume, ids[16];
-	size_t n;
-};
-
-static int see_operation(const struct scat_operation *op, void *data)
+static int forget_operation(struct sm_pool *pool, int64_t volume, struct scat_operation *op,
+			    struct snapmgr_err *err)
 {
-	struct forget *f = data;
+	int r = scat_operation_on(pool->cat, volume, 0, op, err);
 
-	if (op->volume == f->volume && f->n < SM_ARRAY(f->ids))
-		f->ids[f->n++] = op->id;
-	return 0;
-}
-
-static int forget_operation(struct sm_pool *pool, int64_t volume, struct snapmgr_err *err)
-{
-	struct forget f = { .volume = volume };
-	int r = scat_operation_each(pool->cat, see_operation, &f, err);
-
-	for (size_t i = 0; i < f.n && r == 0; i++)
-		r = scat_operation_delete(pool->cat, f.ids[i], err);
-	return r;
+	return r == 0 ? scat_operation_delete(pool->cat, op->id, err) : r == -ENOENT ? 0 : r;
 }
 
 static int leave_message(struct sm_pool *pool, const struct scat_volume *v,
@@ -150,6 +137,7 @@ static int settle_source(struct sm_pool *pool, struct source *source, struct sna
 static int commit(struct sm_pool *pool, struct scat_volume *v, struct source *source,
 		  struct snapmgr_err *err)
 {
+	struct scat_operation op = { .id = 0 };
 	struct scat *cat = pool->cat;
 	int r = scat_begin(cat, err);
 
@@ -161,12 +149,14 @@ static int commit(struct sm_pool *pool, struct scat_volume *v, struct source *so
 	if (r == 0)
 		r = scat_merge_delete(cat, v->id, err);
 	if (r == 0)
-		r = forget_operation(pool, v->id, err);
+		r = forget_operation(pool, v->id, &op, err);
 	if (r == 0)
 		r = leave_message(pool, v, source, err);
 	if (r == 0)
 		r = scat_commit(cat, true, err);
 	scat_rollback(cat);
+	if (r == 0 && op.id)
+		sprogress_forget(&pool->b.uuid, &op.uuid);
 	return r;
 }
 
@@ -200,32 +190,6 @@ int sm_merge_finish(struct sm_pool *pool, struct scat_volume *v, struct sdm_swit
 
 /* ---- what the dead left ---- */
 
-struct owners {
-	int64_t volume;
-	bool alive;
-};
-
-static int see_owner(const struct scat_operation *op, void *data)
-{
-	struct owners *o = data;
-	const struct shost_owner owner = { .boot_id = op->boot_id,
-					   .pid = op->pid,
-					   .start_ticks = op->start_ticks };
-
-	if (op->volume == o->volume)
-		o->alive |= shost_owner_alive(&owner);
-	return 0;
-}
-
-int sm_merge_owned(struct sm_pool *pool, int64_t volume, bool *ret, struct snapmgr_err *err)
-{
-	struct owners o = { .volume = volume };
-	int r = scat_operation_each(pool->cat, see_owner, &o, err);
-
-	*ret = o.alive;
-	return r;
-}
-
 struct all {
 	struct scat_volume *v; /* owned */
 	size_t n;
@@ -245,16 +209,18 @@ static int keep(const struct scat_volume *v, void *data)
 
 static int tend(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_err *err)
 {
+	struct scat_operation op;
 	uint64_t left;
 	uint32_t source;
-	bool owned;
 	int r = scat_merge_get(pool->cat, v->id, &source, err);
 
 	if (r == -ENOENT)
 		return retable(pool, v, false, NULL, err);
 	if (r == 0)
-		r = sm_merge_owned(pool, v->id, &owned, err);
-	if (r < 0 || owned)
+		r = scat_operation_on(pool->cat, v->id, 0, &op, err);
+	if (r == 0 && sm_lasting_owner_alive(&op))
+		return 0;
+	if (r < 0 && r != -ENOENT)
 		return r;
 	r = sm_merge_forward(pool, v, source, NULL, err);
 	if (r == 0)
@@ -298,5 +264,17 @@ void sm_store_refresh(struct sm_pool *pool, int64_t volume)
 
 	if (pool->b.driver->stores && scat_volume_by_id(pool->cat, volume, &v, NULL) == 0 &&
 	    scat_merge_get(pool->cat, volume, &source, NULL) == -ENOENT)
-		(void)retable(pool, &v, false, NULL, NULL); /* an origin without stores works, too */
+		(void)retable(pool, &v, false, NULL,
+			      NULL); /* an origin without stores works, too */
+}
+
+int sm_merge_settle(struct sm_pool *pool, const struct scat_operation *op, char said[SM_SAID],
+		    struct snapmgr_err *err)
+{
+	(void)said;
+	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY,
+		       "operation %" PRId64
+		       " of pool '%s' is a revert by the kernel, which has begun and cannot be "
+		       "stopped: 'snapmgr undo' takes it back when it is done",
+		       op->id, pool->row.name);
 }

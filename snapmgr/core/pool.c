@@ -21,6 +21,18 @@ static int role_by_uuid(const struct sm_uuid *uuid, enum sm_role role, struct sd
 	return sdm_info_by_uuid(b.roles[role].uuid, ret, err);
 }
 
+/* Thin pools have metadata; what else there is goes by the names of its devices. */
+const struct sm_driver *sm_driver_running(const struct sm_uuid *uuid)
+{
+	struct sdm_info pool, meta;
+
+	return role_by_uuid(uuid, SM_ROLE_POOL, &pool, NULL) == 0 &&
+			       role_by_uuid(uuid, SM_ROLE_META, &meta, NULL) == 0 && !pool.exists &&
+			       !meta.exists ?
+		       &sm_driver_cow :
+		       &sm_driver_thin;
+}
+
 static int catalogue_by_uuid(const struct sm_uuid *uuid, struct sdm_info *ret,
 			     struct snapmgr_err *err)
 {
@@ -342,7 +354,7 @@ int sm_pool_open_to_stop(struct snapmgr *sm, const char *pool, struct sm_pool *r
 	if (r < 0) { /* what is mapped says enough */
 		scat_close(p.cat);
 		p.cat = NULL;
-		sm_backend_init(&p.b, &sm_driver_thin, &uuid, "", 0, 0);
+		sm_backend_init(&p.b, sm_driver_running(&uuid), &uuid, "", 0, 0);
 	}
 	*ret = p;
 	p = (struct sm_pool){ .lock = SLOCK_NONE };

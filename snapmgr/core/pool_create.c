@@ -30,6 +30,18 @@ static int check_chunk(uint64_t bytes, struct snapmgr_err *err)
 		       (unsigned long long)bytes);
 }
 
+/* dm-snapshot counts in powers of two, and a store of the least size should have room for some. */
+static int check_store_chunk(const struct sm_driver *driver, uint64_t bytes,
+			     struct snapmgr_err *err)
+{
+	if (!driver->stores || ((bytes & (bytes - 1)) == 0 && bytes <= SM_MIB))
+		return 0;
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL,
+		       "chunk size %llu is not a power of two between 64K and 1M, as driver '%s' "
+		       "needs",
+		       (unsigned long long)bytes, driver->name);
+}
+
 static int add_member(struct sm_members *m, const char *path, bool force, enum ssb_role role,
 		      dev_t *devnos, struct snapmgr_err *err)
 {
@@ -196,6 +208,8 @@ int snapmgr_pool_create(struct snapmgr *sm, const char *name, const char *const 
 		r = sm_params_check(o.params, o.n_params, err);
 	if (r == 0)
 		r = sm_driver_find(o.driver ? o.driver : "thin", &driver, err);
+	if (r == 0)
+		r = check_store_chunk(driver, o.chunk_bytes, err);
 	if (r == 0 && (!n_devices || n_devices >= SSB_MAX_MEMBERS))
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "a pool has 1 to %u devices",
 			       SSB_MAX_MEMBERS - 1);

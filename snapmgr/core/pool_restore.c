@@ -232,10 +232,11 @@ static int run(struct restore *re, struct snapmgr *sm, const char *name)
 	if (r == 0)
 		r = check_pool(re);
 	if (r == 0 && strcmp(re->m.sb.driver, "thin") != 0)
-		return sm_fail(re->err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-			       "a dump of a pool of driver '%s' cannot be restored: what it says of where "
-			       "things lie may be true no more",
-			       re->m.sb.driver);
+		return sm_fail(
+			re->err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			"a dump of a pool of driver '%s' cannot be restored: what it says of where "
+			"things lie may be true no more",
+			re->m.sb.driver);
 	if (r == 0)
 		r = sm_inactive_map(&re->pool, &re->m, &re->layout, re->err);
 	if (r == 0)

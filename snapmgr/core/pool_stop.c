@@ -201,7 +201,7 @@ static int sweep_one(const struct sm_uuid *uuid, struct snapmgr_err *err)
 	sm_uuid_text(uuid, text);
 	if (slock_take(text, 0, &pool.lock, NULL) < 0)
 		return 0; /* somebody is at work on it, so it is no leftover */
-	sm_backend_init(&pool.b, &sm_driver_thin, uuid, "", 0, 0);
+	sm_backend_init(&pool.b, sm_driver_running(uuid), uuid, "", 0, 0);
 	for (size_t i = 0; i < SM_ARRAY(roles); i++) {
 		struct sdm_info info;
 

@@ -155,6 +155,8 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 	if (r == 0)
 		r = sm_strategy_choose(f.pool.b.driver, o.strategy, &strategy, err);
 	if (r == 0)
+		r = sm_merge_check(&f.pool, &d, err);
+	if (r == 0)
 		r = sm_space_for(&f.pool, "revert", &space, err);
 	if (r == 0 && !o.no_undo)
 		r = sm_displace_check_undo(&f.pool, &f.volume, err);

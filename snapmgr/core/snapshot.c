@@ -411,9 +411,10 @@ int snapmgr_snapshot(struct snapmgr *sm, const char *const *specs, size_t n,
 	if (r == 0)
 		r = collect(&w, sm, specs, n, err);
 	if (r == 0 && o.cow_bytes && !w.pool.b.driver->stores)
-		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
-			       "snapshots of pool '%s' have no store of their own, so none has a size",
-			       w.pool.row.name);
+		return sm_fail(
+			err, SNAPMGR_USAGE, EINVAL,
+			"snapshots of pool '%s' have no store of their own, so none has a size",
+			w.pool.row.name);
 	if (r == 0 && !w.pool.b.driver->snapshot)
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP, "pool '%s' has no snapshots",
 			       w.pool.row.name);

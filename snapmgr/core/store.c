@@ -110,8 +110,7 @@ static int make(struct sm_pool *pool, uint32_t id, uint32_t origin, uint64_t siz
 	return r;
 }
 
-int sm_store_volume(struct sm_pool *pool, uint32_t id, uint64_t size_bytes,
-		    struct snapmgr_err *err)
+int sm_store_volume(struct sm_pool *pool, uint32_t id, uint64_t size_bytes, struct snapmgr_err *err)
 {
 	return make(pool, id, 0, size_bytes, size_bytes / SM_SECTOR, err);
 }
@@ -125,8 +124,8 @@ uint64_t sm_store_step(const struct sm_pool *pool, uint64_t sectors)
 
 static uint64_t size_for(const struct sm_pool *pool, uint64_t volume_bytes, uint64_t cow_bytes)
 {
-	const uint64_t most =
-		pool->b.driver->stores->store_most(&pool->b, volume_bytes) * SM_SECTOR;
+	const uint64_t most = pool->b.driver->stores->store_most(&pool->b, volume_bytes) *
+			      SM_SECTOR;
 
 	if (!cow_bytes)
 		cow_bytes = volume_bytes / SHARE;
@@ -143,8 +142,7 @@ int sm_store_new(struct sm_pool *pool, uint32_t id, const struct scat_volume *v,
 	return make(pool, id, v->c.thin, v->c.size_bytes, (bytes + SM_SECTOR - 1) / SM_SECTOR, err);
 }
 
-int sm_store_grow(struct sm_pool *pool, uint32_t id, uint64_t more_sectors,
-		  struct snapmgr_err *err)
+int sm_store_grow(struct sm_pool *pool, uint32_t id, uint64_t more_sectors, struct snapmgr_err *err)
 {
 	AUTO(sm_place_free) struct sm_place place = { 0 };
 	int r = take(pool, id, more_sectors, err);

@@ -67,8 +67,11 @@ struct sm_switch_opts sm_store_switch_opts(const struct sm_pool *pool);
  * end without the lock. On return the pool is locked, or (an error) not.
  */
 struct sm_displace;
-int sm_merge(struct sm_pool *pool, struct sm_displace *d, uint32_t source,
-	     struct scat_snapshot *s, struct snapmgr_err *err);
+/* sm_merge_check() - -EOPNOTSUPP (unsupported) for what this driver's reverts cannot do */
+int sm_merge_check(const struct sm_pool *pool, const struct sm_displace *d,
+		   struct snapmgr_err *err);
+int sm_merge(struct sm_pool *pool, struct sm_displace *d, uint32_t source, struct scat_snapshot *s,
+	     struct snapmgr_err *err);
 /* sm_merge_forward() - make the kernel do what the row of the merge says; repeatable at any time. */
 int sm_merge_forward(struct sm_pool *pool, const struct scat_volume *v, uint32_t source,
 		     const struct sm_claim *claim, struct snapmgr_err *err);
@@ -83,7 +86,5 @@ int sm_merge_finish(struct sm_pool *pool, struct scat_volume *v, struct sdm_swit
 		    struct snapmgr_err *err);
 /* sm_merge_tend() - of every volume: what the dead left goes on, and what is done is finished. */
 int sm_merge_tend(struct sm_pool *pool, struct snapmgr_err *err);
-/* sm_merge_owned() - is a living process waiting for it? */
-int sm_merge_owned(struct sm_pool *pool, int64_t volume, bool *ret, struct snapmgr_err *err);
 
 #endif

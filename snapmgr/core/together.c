@@ -168,6 +168,13 @@ int sm_together_run(struct sm_together *t, const struct sm_displace *how, bool d
 	struct sm_space space;
 	int r = sm_space_for(pool, t->verb, &space, err);
 
+	if (r == 0 && !pool->b.driver->repoint)
+		return sm_fail(
+			err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			"driver '%s' of pool '%s' changes no volumes at one instant: each by "
+			"itself",
+			pool->b.driver->name, pool->row.name);
+
 	for (size_t i = 0; i < t->n && r == 0 && !t->swap && !t->no_undo; i++)
 		r = sm_displace_check_undo(pool, &t->m[i].volume, err);
 	if (r == 0)

@@ -217,6 +217,8 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 	if (f.has_group)
 		return sm_undo_group(&f, &o, start_ns, ret, err);
 	r = check(&f, &space, err);
+	if (r == 0)
+		r = sm_merge_check(&f.pool, &d, err);
 	d.volume = &f.volume;
 	d.change.size_bytes = f.undo.size_bytes;
 	if (r == 0)

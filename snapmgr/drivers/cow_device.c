@@ -10,9 +10,7 @@
 
 #define ID_DIGITS 8 /* of 2^24 - 1 */
 
-static const char *const suffixes[] = {
-	[COW_PLACE] = "", [COW_SHOWN] = "s", [COW_MERGING] = "m"
-};
+static const char *const suffixes[] = { [COW_PLACE] = "", [COW_SHOWN] = "s", [COW_MERGING] = "m" };
 
 /* The data's name, up to what says that it is the data's. */
 static size_t stem(const char *name)
@@ -20,8 +18,7 @@ static size_t stem(const char *name)
 	return strlen(name) - strlen("data");
 }
 
-void cow_device(const struct sm_backend *b, uint32_t id, enum cow_kind kind,
-		struct sdm_device *ret)
+void cow_device(const struct sm_backend *b, uint32_t id, enum cow_kind kind, struct sdm_device *ret)
 {
 	const struct sdm_device *data = &b->roles[SM_ROLE_DATA];
 	char uuid[SNAPMGR_UUID_TEXT];
@@ -83,8 +80,7 @@ int cow_devno(const struct sm_backend *b, uint32_t id, enum cow_kind kind, dev_t
 	return 0;
 }
 
-int cow_remove(const struct sm_backend *b, uint32_t id, enum cow_kind kind,
-	       struct snapmgr_err *err)
+int cow_remove(const struct sm_backend *b, uint32_t id, enum cow_kind kind, struct snapmgr_err *err)
 {
 	struct sdm_device dm;
 

@@ -76,8 +76,8 @@ struct sm_vdev {
 	uint32_t id;	      /* thin id */
 	uint64_t size_bytes;
 	/* Of drivers with stores: */
-	bool of_store;	 /* what a store shows: a snapshot, an undo point */
-	bool has_stores; /* somebody keeps what is overwritten in it */
+	bool of_store;	  /* what a store shows: a snapshot, an undo point */
+	bool has_stores;  /* somebody keeps what is overwritten in it */
 	uint32_t merging; /* the store that it takes on; 0: none; SM_ID_UNKNOWN: who knows */
 };
 #define SM_ID_UNKNOWN UINT32_MAX
@@ -122,7 +122,7 @@ struct sm_segment { /* of the pool's data; sectors */
 };
 struct sm_place { /* where an id lies */
 	uint32_t id;
-	uint32_t origin; /* of a store: the id whose overwritten chunks it keeps; 0: a volume */
+	uint32_t origin;     /* of a store: the id whose overwritten chunks it keeps; 0: a volume */
 	uint64_t size_bytes; /* of the volume */
 	struct sm_segment *v;
 	size_t n;
