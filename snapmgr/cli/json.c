@@ -7,9 +7,15 @@
 
 #include "snapmgr/cli/text.h"
 
+/* Most pieces are so short that a call of fwrite() costs more than they do. */
 static void put(struct json *j, const char *text, size_t len)
 {
-	(void)fwrite_unlocked(text, 1, len, j->to);
+	if (len > 48) {
+		(void)fwrite_unlocked(text, 1, len, j->to);
+		return;
+	}
+	while (len--)
+		(void)putc_unlocked(*text++, j->to);
 }
 
 static void puts_in(struct json *j, const char *text)
@@ -80,13 +86,23 @@ static const char *escape(unsigned char c, char scratch[8])
 	return scratch;
 }
 
+/* Bytes of @text that stand for themselves, as nearly all do. */
+static size_t plain_length(const char *text)
+{
+	const char *end = text;
+
+	while (*end >= 0x20 && *end < 0x7f && *end != '"' && *end != '\\')
+		end++;
+	return (size_t)(end - text);
+}
+
 static void quoted(struct json *j, const char *text)
 {
 	const char *plain = text; /* from here on nothing was written yet */
 	char scratch[8];
 
 	(void)putc_unlocked('"', j->to);
-	while (*text) {
+	for (text += plain_length(text); *text; text += plain_length(text)) {
 		size_t len = sm_utf8_length(text);
 		const char *instead = len == 1 ? escape((unsigned char)*text, scratch) : "";
 
@@ -129,10 +145,12 @@ static void word(struct json *j, const char *text)
 
 void json_uint(struct json *j, uint64_t n)
 {
-	char text[24];
+	char text[24] = "", *digit = text + sizeof(text) - 1;
 
-	(void)snprintf(text, sizeof(text), "%" PRIu64, n);
-	word(j, text);
+	do
+		*--digit = (char)('0' + n % 10);
+	while (n /= 10);
+	word(j, digit);
 }
 
 void json_bool(struct json *j, bool value)
