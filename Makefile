@@ -39,7 +39,7 @@ DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	diff.c cow.c cow_device.c cow_pool.c cow_store.c cow_switch.c cow_volume.c vdev.c \
 	names.c regions.c registry.c thin.c thin_diff.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
-	diff.c \
+	diff.c fill.c \
 	backup.c inactive.c inventory.c lasting.c lasting_recover.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \
 	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
 	garbage.c group.c group_object.c handle.c head.c layout.c list.c members.c members_use.c names.c \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the kernel says about devices: which there are, their tables, their status. */
+#include <errno.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -198,4 +199,14 @@ int sdm_deps(const char *name, int (*visit)(uint32_t major, uint32_t minor, void
 	for (uint32_t i = 0; deps && i < deps->count && r == 0; i++)
 		r = visit(major((dev_t)deps->device[i]), minor((dev_t)deps->device[i]), data);
 	return r;
+}
+
+int sdm_target_known(const char *type, struct snapmgr_err *err)
+{
+	AUTO(dm_task_destroy) struct dm_task *t = NULL;
+	int r = sdm_task_make(DM_DEVICE_GET_TARGET_VERSION, type, &t, err);
+
+	if (r == 0)
+		r = sdm_task_run(t);
+	return r == 0 ? 1 : r == -EINVAL ? 0 : r;
 }

@@ -133,6 +133,8 @@ int sdm_status(const char *name, bool flush, struct sdm_info *ret_info, char *bu
 /* sdm_deps() - major:minor of every device below it. */
 int sdm_deps(const char *name, int (*visit)(uint32_t major, uint32_t minor, void *data), void *data,
 	     struct snapmgr_err *err);
+/* sdm_target_known() - has the kernel a target of this type, also as a module? 1, 0, or -errno. */
+int sdm_target_known(const char *type, struct snapmgr_err *err);
 /* sdm_message() - @name sector 0; the errno is the kernel's own (EEXIST, ENODATA, EOPNOTSUPP...). */
 int sdm_message(const char *name, struct snapmgr_err *err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -115,6 +115,7 @@ bool sm_selector_parse(const char *text, const char *word, uint32_t *ret_back);
 
 /* sm_program_run() - run argv[0] with no shell, stdin /dev/null; stdout+stderr into @out (cut). */
 int sm_program_run(const char *const argv[], char *out, size_t out_size, struct snapmgr_err *err);
+bool sm_program_found(const char *name); /* in PATH */
 /**
  * sm_program_lines() - the same, but @line gets each line of what it says, however much that is
  *

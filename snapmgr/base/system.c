@@ -178,3 +178,18 @@ int sm_program_lines(const char *const argv[], sm_line_fn *line, void *data,
 	r = finish_program(argv[0], pid, first, err);
 	return r == 0 && !f ? sm_nomem(err) : r < 0 ? r : r_line;
 }
+
+bool sm_program_found(const char *name)
+{
+	const char *path = getenv("PATH");
+	char file[512];
+
+	for (size_t len; path && *path; path += len + (path[len] == ':')) {
+		len = strcspn(path, ":");
+		if (snprintf(file, sizeof(file), "%.*s/%s", (int)len, path, name) <
+			    (int)sizeof(file) &&
+		    access(file, X_OK) == 0)
+			return true;
+	}
+	return false;
+}

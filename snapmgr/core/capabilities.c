@@ -3,19 +3,22 @@
 #include "snapmgr/core/core.h"
 #include "snapmgr/core/strategy.h"
 
-static void describe(const struct sm_driver *driver, const char *pool,
-		     struct snapmgr_capability *ret)
+/* @backend NULL: the driver as such. @ways: what ret->strategies points to. */
+static void describe(const struct sm_driver *driver, const struct sm_backend *backend,
+		     const char *ways[SM_WAYS], struct snapmgr_capability *ret)
 {
+	sm_strategies(driver, backend, ways);
 	*ret = (struct snapmgr_capability){
 		.snapshot_support = driver->snapshot != NULL,
 		.revert_to_snapshot_support = driver->snapshot && sm_driver_reverts(driver),
 		.create_share_from_snapshot_support = driver->snapshot && driver->copy,
 		.in_place = sm_driver_reverts(driver),
 		.online = sm_driver_reverts(driver) && driver->online,
-		.strategies = sm_strategies(driver),
+		.strategies = ways,
 	};
 	(void)sm_copy_text(ret->driver, sizeof(ret->driver), driver->name);
-	(void)sm_copy_text(ret->pool, sizeof(ret->pool), pool);
+	if (backend)
+		(void)sm_copy_text(ret->pool, sizeof(ret->pool), backend->name);
 }
 
 int snapmgr_capabilities(struct snapmgr *sm, const char *pool, snapmgr_capability_fn *visit,
@@ -24,17 +27,18 @@ int snapmgr_capabilities(struct snapmgr *sm, const char *pool, snapmgr_capabilit
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
 	const struct sm_driver *driver;
 	struct snapmgr_capability cap;
+	const char *ways[SM_WAYS];
 	int r = 0;
 
 	if (pool) {
 		r = sm_find(sm, pool, SM_WANT_POOL, false, &f, err);
 		if (r < 0)
 			return r;
-		describe(f.pool.b.driver, f.pool.row.name, &cap);
+		describe(f.pool.b.driver, &f.pool.b, ways, &cap);
 		return visit(&cap, data);
 	}
 	for (size_t i = 0; r == 0 && (driver = sm_driver_at(i)); i++) {
-		describe(driver, "", &cap);
+		describe(driver, NULL, ways, &cap);
 		r = visit(&cap, data);
 	}
 	return r;

@@ -6,39 +6,53 @@
 
 #include "snapmgr/core/core.h"
 #include "snapmgr/core/displace.h"
+#include "snapmgr/core/fill.h"
 #include "snapmgr/core/store.h"
 #include "snapmgr/core/strategy.h"
 #include "snapmgr/core/together.h"
 
-static bool pool_is(const struct sm_found *f, const char *name, size_t len)
+/* The volume that is to read as the snapshot: its own, or the one that was named. */
+static int find_target(struct sm_found *f, const char *target, enum sm_reach *ret_reach,
+		       struct snapmgr_err *err)
 {
-	return strlen(f->pool.row.name) == len && strncmp(name, f->pool.row.name, len) == 0;
-}
-
-static int check_target(struct sm_found *f, const char *target, struct snapmgr_err *err)
-{
+	char spec[SNAPMGR_SPEC_TEXT];
+	struct sm_found t;
 	struct sm_uuid uuid;
-	const char *slash;
+	int r;
 
+	*ret_reach = SM_OWN_VOLUME;
+	if (!target && f->has_volume)
+		return 0;
 	if (!target)
-		return 0;
-	if (sm_uuid_parse(target, &uuid) ?
-		    sm_uuid_equal(&uuid, &f->volume.c.uuid) :
-		    (slash = strchr(target, '/'),
-		     strcmp(slash ? slash + 1 : target, f->volume.c.name) == 0 &&
-			     (!slash || pool_is(f, target, (size_t)(slash - target)))))
-		return 0;
-	return sm_fail(
-		err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-		"'%.80s' is not the volume that '%s/%s@%s' was taken of: reverting another volume is a copy",
-		target, f->pool.row.name, f->volume.c.name, f->snapshot.c.name);
+		return sm_fail(
+			err, SNAPMGR_NOT_FOUND, ENOENT,
+			"the volume of snapshot '%s' is gone: 'snapmgr clone' makes a new one of it, and "
+			"--target reverts another",
+			f->snapshot.c.name);
+	if (strchr(target, '/') || sm_uuid_parse(target, &uuid))
+		r = sm_copy_text(spec, sizeof(spec), target);
+	else
+		r = snprintf(spec, sizeof(spec), "%s/%s", f->pool.row.name, target) <
+				    (int)sizeof(spec) ?
+			    0 :
+			    -ENAMETOOLONG;
+	if (r < 0)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s...' names no volume", target);
+	r = sm_find_in(f, spec, SM_WANT_VOLUME, &t, err);
+	if (r < 0)
+		return r;
+	if (!f->has_volume || t.volume.id != f->volume.id)
+		*ret_reach = SM_SAME_POOL;
+	f->volume = t.volume;
+	f->has_volume = true;
+	return 0;
 }
 
-static int check_latest(struct sm_pool *pool, const struct scat_volume *v,
-			const struct scat_snapshot *s, struct snapmgr_err *err)
+static int check_latest(struct sm_pool *pool, const struct scat_snapshot *s,
+			struct snapmgr_err *err)
 {
 	struct scat_snapshot newest;
-	int r = scat_snapshot_latest(pool->cat, v->id, 0, &newest, err);
+	int r = scat_snapshot_latest(pool->cat, s->volume, 0, &newest, err);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
@@ -46,7 +60,7 @@ static int check_latest(struct sm_pool *pool, const struct scat_volume *v,
 		return 0;
 	return sm_fail(err, SNAPMGR_NOT_LATEST, ESTALE,
 		       "'%s/%s@%s' is not the latest snapshot of its volume: '@%s' is",
-		       pool->row.name, v->c.name, s->c.name, newest.c.name);
+		       pool->row.name, s->volume_name, s->c.name, newest.c.name);
 }
 
 int sm_revert_check(struct sm_pool *pool, const struct scat_volume *v,
@@ -62,21 +76,28 @@ int sm_revert_check(struct sm_pool *pool, const struct scat_volume *v,
 	r = sm_volume_ready(pool, v, true, err);
 	if (r == 0)
 		r = sm_snapshot_ready(pool, s, err);
-	return r == 0 && latest_only ? check_latest(pool, v, s, err) : r;
+	return r == 0 && latest_only ? check_latest(pool, s, err) : r;
 }
 
-static int check(struct sm_found *f, const struct snapmgr_revert_opts *o, struct snapmgr_err *err)
+/* Sizes cost a look at the metadata, and are asked for only where they matter. */
+static int choose(struct sm_found *f, const struct snapmgr_revert_opts *o, enum sm_reach reach,
+		  struct sm_strategy *ret, struct snapmgr_err *err)
 {
-	int r;
+	struct sm_choice c = {
+		.driver = f->pool.b.driver,
+		.backend = &f->pool.b,
+		.reach = reach,
+		.mapped_bytes = f->snapshot.used_bytes,
+		.changed_bytes = SM_UNKNOWN_BYTES,
+		.forced = o->strategy,
+		.allow_clone = o->allow_clone,
+	};
+	int r = sm_strategy_choose(&c, ret, err);
 
-	if (!f->has_volume)
-		return sm_fail(
-			err, SNAPMGR_NOT_FOUND, ENOENT,
-			"the volume of snapshot '%s' is gone: 'snapmgr clone' makes a new one of it",
-			f->snapshot.c.name);
-	r = check_target(f, o->target, err);
-	return r == 0 ? sm_revert_check(&f->pool, &f->volume, &f->snapshot, o->latest_only, err) :
-			r;
+	if (r < 0 || ret->move_bytes == 0 || !c.driver->beside || reach != SM_OWN_VOLUME)
+		return r;
+	r = sm_fill_measure(f, &c.changed_bytes, err);
+	return r == 0 ? sm_strategy_choose(&c, ret, err) : r;
 }
 
 static int tell(struct sm_found *f, const struct sm_strategy *strategy,
@@ -96,7 +117,7 @@ static int tell(struct sm_found *f, const struct sm_strategy *strategy,
 	return r;
 }
 
-static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *err)
+static int repoint(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *err)
 {
 	struct sm_copy_source source;
 	bool made = false;
@@ -126,6 +147,19 @@ static int do_revert(struct sm_found *f, struct sm_displace *d, struct snapmgr_e
 	return r;
 }
 
+static int switch_now(struct sm_found *f, struct sm_displace *d, bool dry_run,
+		      struct snapmgr_err *err)
+{
+	struct sm_space space;
+	int r = sm_space_for(&f->pool, "revert", &space, err);
+
+	if (r == 0 && !d->no_undo)
+		r = sm_displace_check_undo(&f->pool, &f->volume, err);
+	if (r == 0)
+		r = sm_displace_prepare(&f->pool, d, 1, space.out_of_data, dry_run, err);
+	return r == 0 && !dry_run ? repoint(f, d, err) : r;
+}
+
 int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_revert_opts *opts,
 		   struct snapmgr_revert_result *ret, struct snapmgr_err *err)
 {
@@ -139,9 +173,9 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 				 .change.timed = ret,
 				 .claim.fd = -1 };
 	const uint64_t start_ns = ret ? sm_monotonic_ns() : 0;
+	enum sm_reach reach = SM_OWN_VOLUME;
 	struct sm_strategy strategy;
 	struct snapmgr_err why;
-	struct sm_space space;
 	int r;
 
 	err = err ? err : &why;
@@ -151,21 +185,19 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 	if (r == 0 && f.has_set)
 		return sm_revert_group(&f, &o, start_ns, ret, err);
 	if (r == 0)
-		r = check(&f, &o, err);
+		r = find_target(&f, o.target, &reach, err);
 	if (r == 0)
-		r = sm_strategy_choose(f.pool.b.driver, o.strategy, &strategy, err);
+		r = sm_revert_check(&f.pool, &f.volume, &f.snapshot, o.latest_only, err);
+	if (r == 0)
+		r = choose(&f, &o, reach, &strategy, err);
 	if (r == 0)
 		r = sm_merge_check(&f.pool, &d, err);
-	if (r == 0)
-		r = sm_space_for(&f.pool, "revert", &space, err);
-	if (r == 0 && !o.no_undo)
-		r = sm_displace_check_undo(&f.pool, &f.volume, err);
 	d.volume = &f.volume;
 	d.change.size_bytes = f.snapshot.c.size_bytes;
 	if (r == 0)
-		r = sm_displace_prepare(&f.pool, &d, 1, space.out_of_data, o.dry_run, err);
-	if (r == 0 && !o.dry_run)
-		r = do_revert(&f, &d, err);
+		r = sm_strategy_copies(f.pool.b.driver, &strategy) && !o.dry_run ?
+			    sm_fill_revert(&f, &d, &strategy, err) :
+			    switch_now(&f, &d, o.dry_run, err);
 	r = sm_displace_finish(&f.pool, &d, 1, r, err);
 	if (r == 0)
 		r = tell(&f, &strategy, ret, err);

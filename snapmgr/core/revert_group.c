@@ -131,6 +131,13 @@ int sm_revert_group(struct sm_found *f, const struct snapmgr_revert_opts *o, uin
 	const struct sm_displace how = { .online = o->online,
 					 .remount = o->remount,
 					 .force = o->force };
+	const struct sm_choice choice = { .driver = f->pool.b.driver,
+					  .backend = &f->pool.b,
+					  .together = true,
+					  .mapped_bytes = SM_UNKNOWN_BYTES,
+					  .changed_bytes = SM_UNKNOWN_BYTES,
+					  .forced = o->strategy,
+					  .allow_clone = o->allow_clone };
 	struct sm_strategy strategy;
 	int r = check_target(f, o->target, err);
 
@@ -140,7 +147,7 @@ int sm_revert_group(struct sm_found *f, const struct snapmgr_revert_opts *o, uin
 		r = sm_revert_check(&f->pool, &t.m[i].volume, &t.m[i].snapshot, o->latest_only,
 				    err);
 	if (r == 0)
-		r = sm_strategy_choose(f->pool.b.driver, o->strategy, &strategy, err);
+		r = sm_strategy_choose(&choice, &strategy, err);
 	if (r == 0)
 		r = sm_together_run(&t, &how, o->dry_run, err);
 	if (r < 0)

@@ -135,6 +135,7 @@ static int swap(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *e
 static int tell(struct sm_found *f, const struct sm_displace *d, uint64_t start_ns,
 		struct snapmgr_revert_result *ret, struct snapmgr_err *err)
 {
+	const char *ways[SM_WAYS];
 	struct scat_snapshot s;
 	int r = sm_object_volume(&f->pool, &f->volume, &ret->volume, err);
 
@@ -142,8 +143,8 @@ static int tell(struct sm_found *f, const struct sm_displace *d, uint64_t start_
 	if (r == 0 && f->volume.c.parent &&
 	    scat_snapshot_by_id(f->pool.cat, f->volume.c.parent, &s, NULL) == 0)
 		r = sm_visit_snapshot(&f->pool, &s, sm_keep_object, &ret->snapshot, err);
-	(void)sm_copy_text(ret->strategy, sizeof(ret->strategy),
-			   sm_strategies(f->pool.b.driver)[0]);
+	sm_strategies(f->pool.b.driver, &f->pool.b, ways);
+	(void)sm_copy_text(ret->strategy, sizeof(ret->strategy), ways[0] ? ways[0] : "");
 	(void)strcpy(ret->reason, "the head and the undo point change places");
 	ret->move_bytes = 0;
 	ret->in_place = true;

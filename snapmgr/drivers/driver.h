@@ -195,6 +195,14 @@ struct sm_driver {
 	 * and drop takes down what is mapped of an id. NULL: the kernel hands it out. */
 	const struct sm_store_driver *stores;
 
+	/* Where a revert copies, it fills a new id that is mapped for it beside the head. Else repoint
+	 * does all that its strategies need. */
+	bool beside;
+
+	/* What this machine, or with @b that pool, lacks for a strategy, or with NULL for anything at
+	 * all; a static text, NULL: nothing. The slot NULL: nothing ever. */
+	const char *(*lacks)(const struct sm_backend *b, const char *strategy);
+
 	/* Best chunk for @data_bytes, and how much metadata that wants, both in bytes. */
 	uint64_t (*chunk_for)(uint64_t data_bytes);
 	uint64_t (*meta_for)(uint64_t data_bytes, uint64_t chunk_bytes);

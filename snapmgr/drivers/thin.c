@@ -2,12 +2,14 @@
 /* The thin driver: dm-thin pools and volumes. */
 #include "snapmgr/drivers/thin.h"
 
-static const char *const strategies[] = { "repoint", NULL };
+static const char *const strategies[] = { "repoint", "merge", "copy", NULL };
 
 const struct sm_driver sm_driver_thin = {
 	.name = "thin",
 	.strategies = strategies,
 	.online = true,
+	.beside = true,
+	.lacks = thin_lacks,
 	.chunk_for = thin_chunk_for,
 	.meta_for = thin_meta_for,
 	.start = thin_start,

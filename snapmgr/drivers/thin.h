@@ -6,6 +6,7 @@
 #include "snapmgr/drivers/driver.h"
 
 /* thin_pool.c */
+const char *thin_lacks(const struct sm_backend *b, const char *strategy);
 uint64_t thin_chunk_for(uint64_t data_bytes);
 uint64_t thin_meta_for(uint64_t data_bytes, uint64_t chunk_bytes);
 int thin_start(struct sm_backend *b, const struct sm_layout *layout, bool fresh,

@@ -205,3 +205,12 @@ int thin_transaction(const struct sm_backend *b, uint64_t from, uint64_t to,
 
 	return r == 0 ? thin_committed(b, err) : r;
 }
+
+const char *thin_lacks(const struct sm_backend *b, const char *strategy)
+{
+	if (!b && !strategy && sdm_target_known("thin-pool", NULL) <= 0)
+		return "the kernel has no device-mapper target 'thin-pool'";
+	if (strategy && strcmp(strategy, "merge") == 0 && !sm_program_found("thin_delta"))
+		return "thin_delta (thin-provisioning-tools) is not installed";
+	return NULL;
+}

@@ -145,19 +145,20 @@ ATF_TC_BODY(latest_only_refuses_one_that_is_not, tc)
 	check_head('b');
 }
 
-ATF_TC_WITHOUT_HEAD(the_target_must_be_the_volume_itself);
-ATF_TC_BODY(the_target_must_be_the_volume_itself, tc)
+ATF_TC_WITHOUT_HEAD(a_target_must_be_a_volume_of_the_pool);
+ATF_TC_BODY(a_target_must_be_a_volume_of_the_pool, tc)
 {
 	struct snapmgr_revert_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_revert_opts);
 	struct snapmgr_object v;
 
 	make_three();
-	lab_create("p/w", SIZE);
 	lab_show("p/v", &v);
+	opts.target = "w";
+	LAB_REFUSED(SNAPMGR_NOT_FOUND, snapmgr_revert(lab, "p/v@a", &opts, NULL, &err));
 	for (size_t i = 0; i < 4; i++) {
-		opts.target = (const char *const[]){ "w", "p/w", "/v", "pp/v" }[i];
-		LAB_REFUSED(SNAPMGR_UNSUPPORTED, snapmgr_revert(lab, "p/v@a", &opts, NULL, &err));
-		LAB_SAYS(opts.target);
+		opts.target = (const char *const[]){ "/v", "pp/v", "p/v@a", "p" }[i];
+		LAB_REFUSED(i == 3 ? SNAPMGR_NOT_FOUND : SNAPMGR_USAGE,
+			    snapmgr_revert(lab, "p/v@a", &opts, NULL, &err));
 	}
 	check_unchanged();
 	for (size_t i = 0; i < 3; i++) {
@@ -274,7 +275,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_uuid_alone_or_in_the_names_place_is_enough);
 	ATF_TP_ADD_TC(tp, a_uuid_that_is_gone_or_of_another_kind_is_no_snapshot);
 	ATF_TP_ADD_TC(tp, latest_only_refuses_one_that_is_not);
-	ATF_TP_ADD_TC(tp, the_target_must_be_the_volume_itself);
+	ATF_TP_ADD_TC(tp, a_target_must_be_a_volume_of_the_pool);
 	ATF_TP_ADD_TC(tp, a_revert_that_is_only_tried_changes_nothing);
 	ATF_TP_ADD_TC(tp, a_trial_is_refused_as_the_revert_would_be);
 	ATF_TP_ADD_TC(tp, a_strategy_or_parameter_that_is_not_there_is_refused);
