@@ -260,7 +260,7 @@ capabilities_and_recover_answer_body()
 	pool
 	snapmgr capabilities p0 --json | jq -e '.capabilities[0] | .driver == "thin" and .pool == "p0" and
 		.snapshot_support and .revert_to_snapshot_support and .create_share_from_snapshot_support and
-		.in_place and .online and .strategies == ["repoint"]' >/dev/null || atf_fail "of a pool"
+		.in_place and .online and .strategies == ["repoint", "merge", "copy"]' >/dev/null || atf_fail "of a pool"
 	snapmgr capabilities --json | jq -e '.capabilities[0].pool == null' >/dev/null || atf_fail "of drivers"
 	refuses not_found 3 capabilities nopool
 	atf_check -o ignore snapmgr recover
