@@ -27,7 +27,7 @@ DM_SRC = $(addprefix dm/, \
 	cow.c critical.c guard.c guard_child.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
 IO_SRC = $(addprefix io/, compare.c copy.c end.c map.c pending.c ring.c walk.c zero.c)
 HOST_SRC = $(addprefix snapmgr/host/, \
-	device.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
+	device.c file_users.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
 	openers.c probe.c remount.c scan.c stack.c sys.c thawer.c unmount.c upper.c)
 CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	catalogue.c check.c extent_rows.c garbage_rows.c group_rows.c lock.c message_rows.c operation_rows.c pool_row.c \
@@ -37,11 +37,13 @@ CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	dump.c dump_read.c property_rows.c restore.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	diff.c cow.c cow_device.c cow_pool.c cow_store.c cow_switch.c cow_volume.c vdev.c \
+	file.c file_copy.c file_loop.c file_pool.c file_switch.c file_volume.c \
 	names.c regions.c registry.c thin.c thin_diff.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
 	diff.c fill.c \
 	backup.c inactive.c inventory.c lasting.c lasting_recover.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \
-	activate.c capabilities.c claim.c copy_source.c create.c delete.c displace.c find.c \
+	activate.c capabilities.c claim.c claim_file.c copy_source.c create.c delete.c displace.c find.c \
+	folder.c folder_check.c folder_create.c folder_show.c folder_state.c \
 	garbage.c group.c group_object.c handle.c head.c layout.c list.c members.c members_use.c names.c \
 	message.c messages.c monitor.c monitor_pool.c object.c operation.c operations.c pool.c \
 	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_stale.c pool_start.c \

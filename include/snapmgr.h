@@ -92,6 +92,9 @@ struct snapmgr_open_opts {
 				      * volume after its owner died; NULL: nothing is run */
 	const char *backup_dir; /* dumps of catalogues are kept below it after changes of structure;
 				 * NULL: /var/lib/snapmgr/backup; "": none are */
+	/* Links to pools that are folders; NULL: /etc/snapmgr/pools, or where the user is not root
+	 * $XDG_STATE_HOME/snapmgr/pools ($HOME/.local/state/snapmgr/pools). */
+	const char *pools_dir;
 };
 
 /**
@@ -164,11 +167,11 @@ struct snapmgr_object {
 	uint32_t undo_keep;
 	uint32_t major, minor; /* 0, 0 where inactive */
 	char dm_name[128];     /* "" where inactive */
-	char device[216];      /* "/dev/snapmgr/pool/vol"; "" where inactive */
+	char device[400];      /* "/dev/snapmgr/pool/vol"; "" where inactive */
 };
 
 struct snapmgr_member {
-	char device[256]; /* "" where missing */
+	char device[400]; /* "" where missing */
 	char uuid[SNAPMGR_UUID_TEXT];
 	uint64_t size_bytes;
 	bool missing;

@@ -12,9 +12,15 @@
 #include "snapmgr/catalogue/internal.h"
 
 #define CHECKPOINT_FRAMES 256u /* the log is moved into the database at a close beyond this */
-#define FRAMES(cat, part) ((uint32_t)((cat)->vfs->region.wal_len * (part) / 4 / SCAT_FRAME_BYTES))
-#define BUSY_TRIES	  400 /* pauses of 1 to 20 ms */
-#define RESERVE_PAGES	  64  /* what is added leaves these to what is deleted */
+#define BUSY_TRIES	  400  /* pauses of 1 to 20 ms */
+#define RESERVE_PAGES	  64   /* what is added leaves these to what is deleted */
+
+/* So many quarters of the log; a file of its own has one without an end. */
+static uint32_t log_part(const struct scat *cat, uint32_t quarters)
+{
+	return cat->vfs ? (uint32_t)(cat->vfs->region.wal_len * quarters / 4 / SCAT_FRAME_BYTES) :
+			  UINT32_MAX;
+}
 
 static const char sql_begin[] = "BEGIN IMMEDIATE";
 static const char sql_begin_read[] = "BEGIN";
@@ -306,7 +312,7 @@ int scat_checkpoint(struct scat *cat, struct snapmgr_err *err)
 static void checkpoint_beyond(struct scat *cat, uint32_t limit)
 {
 	uint32_t frames = cat->vfs ? scat_vfs_frames(cat->vfs) : 0; /* else SQLite sees to it */
-	int tries = frames > FRAMES(cat, 3) ? 20 : frames > FRAMES(cat, 2) ? 10 : 3;
+	int tries = frames > log_part(cat, 3) ? 20 : frames > log_part(cat, 2) ? 10 : 3;
 
 	if (frames > limit) /* who waited in vain does not wait again */
 		cat->impatient = checkpoint(cat, cat->impatient ? 0 : tries, NULL) < 0;
@@ -333,7 +339,7 @@ static int prepare_writer(struct scat *cat, struct snapmgr_err *err)
 	if (r == 0)
 		r = limit_pages(cat, err);
 	if (r == 0)
-		checkpoint_beyond(cat, FRAMES(cat, 2)); /* writers that died never closed */
+		checkpoint_beyond(cat, log_part(cat, 2)); /* writers that died never closed */
 	return r;
 }
 
@@ -425,7 +431,7 @@ int scat_begin(struct scat *cat, struct snapmgr_err *err)
 	if (!cat->writable)
 		return sm_fail(err, SNAPMGR_INTERNAL, EROFS,
 			       "catalogue of pool '%s' is open for reading only", cat->subject);
-	checkpoint_beyond(cat, FRAMES(cat, 3)); /* closing does it long before; see there */
+	checkpoint_beyond(cat, log_part(cat, 3)); /* closing does it long before; see there */
 	r = begin_write(cat, err);
 	cat->writing = r == 0;
 	return r;

@@ -98,6 +98,7 @@ static int run_verb(struct cmd *cmd)
 	opts.data = cmd;
 	opts.recover_program = program_path(path, sizeof(path));
 	opts.backup_dir = secure_getenv("SNAPMGR_BACKUP_DIR");
+	opts.pools_dir = secure_getenv("SNAPMGR_POOLS_DIR");
 	r = snapmgr_open(&opts, &cmd->sm, &cmd->err);
 	if (r == 0)
 		r = cmd->verb->run(cmd);

@@ -41,7 +41,7 @@ int snapmgr_activate(struct snapmgr *sm, const char *spec, snapmgr_object_fn *vi
 	if (r < 0)
 		return r;
 	device_of(&f, &dev);
-	r = sdm_info(dev.dm.name, &info, err);
+	r = sm_vdev_info(&f.pool.b, &dev, &info, err);
 	if (r == 0 && !info.exists)
 		r = f.pool.b.driver->map(&f.pool.b, &dev, err);
 	sm_pool_settle(&f.pool);
@@ -60,7 +60,7 @@ int snapmgr_deactivate(struct snapmgr *sm, const char *spec, struct snapmgr_err 
 	device_of(&f, &dev);
 	r = sm_claim(&f.pool, &dev, dev.dm.link, false, &claim, err);
 	sm_claim_drop(&claim);
-	if (r == 0 && claim.mapped)
+	if (r == 0 && claim.info.exists)
 		r = f.pool.b.driver->unmap(&f.pool.b, &dev, err);
 	sm_pool_settle(&f.pool);
 	return r;

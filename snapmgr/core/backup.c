@@ -191,6 +191,8 @@ void sm_backup(struct sm_pool *pool)
 
 	if ((dir && !*dir) || !pool->cat)
 		return;
+	if (!dir && pool->b.dir[0] && geteuid() != 0) /* nobody else's folder is written to */
+		return;
 	if (sm_backup_to(pool, NULL, 0, &why) < 0)
 		sm_warn(pool->sm, "the catalogue of pool '%s' was not backed up: %s",
 			pool->row.name, why.message);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 
@@ -19,6 +20,9 @@ void sm_claim_drop(struct sm_claim *claim)
 	sm_fd_public(claim->fd);
 	sm_close_fd(claim->fd);
 	claim->fd = -1;
+	if (claim->node > 0)
+		sm_close_fd(claim->node);
+	claim->node = 0;
 }
 
 static int first_holder(const struct shost_holder *holder, void *data)
@@ -34,7 +38,7 @@ static int look(const struct sdm_info *info, unsigned int kinds, struct shost_ho
 	return shost_holders(makedev(info->major, info->minor), kinds, first_holder, ret, err);
 }
 
-static int refuse(const char *spec, const struct shost_holder *holder, struct snapmgr_err *err)
+int sm_claim_refuse(const char *spec, const struct shost_holder *holder, struct snapmgr_err *err)
 {
 	static const struct {
 		unsigned int kind;
@@ -57,15 +61,15 @@ static int refuse(const char *spec, const struct shost_holder *holder, struct sn
 		       way_out);
 }
 
-static void pause_ms(long ms)
+void sm_claim_pause(void)
 {
-	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+	const struct timespec t = { .tv_nsec = PAUSE_MS * 1000000L };
 
 	(void)nanosleep(&t, NULL);
 }
 
 /* Who asks first sets it. */
-static bool passed(uint64_t *deadline_ns)
+bool sm_claim_passed(uint64_t *deadline_ns)
 {
 	const uint64_t now_ns = sm_monotonic_ns();
 
@@ -75,8 +79,8 @@ static bool passed(uint64_t *deadline_ns)
 }
 
 /* Exclusive use, as a mount or dm would claim it. Read-only, so that closing it is no news to udev. */
-static int open_exclusive(const struct sdm_info *info, const char *spec, uint64_t *deadline_ns,
-			  struct snapmgr_err *err)
+int sm_claim_node(const struct sdm_info *info, const char *spec, uint64_t *deadline_ns,
+		  struct snapmgr_err *err)
 {
 	struct shost_holder holder;
 
@@ -96,13 +100,13 @@ static int open_exclusive(const struct sdm_info *info, const char *spec, uint64_
 		if (r < 0)
 			return r;
 		if (r > 0)
-			return refuse(spec, &holder, err);
-		if (passed(deadline_ns))
+			return sm_claim_refuse(spec, &holder, err);
+		if (sm_claim_passed(deadline_ns))
 			break;
-		pause_ms(PAUSE_MS);
+		sm_claim_pause();
 	}
 	if (look(info, SHOST_PROCESS, &holder, NULL) > 0)
-		return refuse(spec, &holder, err);
+		return sm_claim_refuse(spec, &holder, err);
 	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "'%s' is in use: somebody holds it exclusively",
 		       spec);
 }
@@ -119,34 +123,38 @@ static int wait_for_openers(const char *spec, bool online, uint64_t *deadline_ns
 		claim->others = claim->info.open_count > 1;
 		if (!claim->others || online)
 			return 0;
-		if (passed(deadline_ns))
+		if (sm_claim_passed(deadline_ns))
 			break;
-		pause_ms(PAUSE_MS);
+		sm_claim_pause();
 		r = sdm_info(claim->info.name, &claim->info, err);
 		if (r < 0)
 			return r;
 	}
 	if (look(&claim->info, SHOST_PROCESS, &holder, NULL) > 0)
-		return refuse(spec, &holder, err);
+		return sm_claim_refuse(spec, &holder, err);
 	return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "'%s' is open elsewhere (%u times)", spec,
 		       claim->info.open_count - 1);
 }
 
-int sm_claim_trial(const struct sm_vdev *v, const char *spec, unsigned int kinds,
-		   struct snapmgr_err *err)
+int sm_claim_trial(const struct sm_pool *pool, const struct sm_vdev *v, const char *spec,
+		   unsigned int kinds, struct snapmgr_err *err)
 {
 	struct shost_holder holder;
 	struct sdm_info info;
-	int r = sdm_info(v->dm.name, &info, err);
+	int r = sm_vdev_info(&pool->b, v, &info, err);
 
 	if (r < 0 || !info.exists)
 		return r;
 	r = look(&info, kinds, &holder, err);
-	return r > 0 ? refuse(spec, &holder, err) : r;
+	return r > 0 ? sm_claim_refuse(spec, &holder, err) : r;
 }
 
 int sm_claim_flush(const struct sm_claim *claim, const char *spec, struct snapmgr_err *err)
 {
+	struct stat st;
+
+	if (claim->fd >= 0 && fstat(claim->fd, &st) == 0 && S_ISREG(st.st_mode))
+		return 0; /* its driver does, with that of its loop device */
 	if (claim->fd < 0 || SM_STEP("claim.flush", ioctl(claim->fd, BLKFLSBUF, 0)) == 0)
 		return 0;
 	return sm_fail(err, SNAPMGR_IO, errno, "cannot write back the cache of '%s'", spec);
@@ -158,9 +166,12 @@ int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bo
 	uint64_t deadline_ns = 0;
 	AUTO(sm_claim_drop) struct sm_claim claim = { .fd = -1 };
 	struct shost_holder holder;
-	int r = sdm_info(v->dm.name, &claim.info, err);
+	int r;
 
-	(void)pool;
+	if (pool->b.dir[0])
+		return sm_claim_file(pool, v, spec, online, ret, err);
+	r = sdm_info(v->dm.name, &claim.info, err);
+
 	if (r < 0)
 		return r;
 	claim.mapped = claim.info.exists;
@@ -168,7 +179,7 @@ int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bo
 		return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY,
 			       "'%s' is suspended: 'snapmgr recover' resumes it", spec);
 	if (claim.mapped) {
-		r = claim.fd = open_exclusive(&claim.info, spec, &deadline_ns, err);
+		r = claim.fd = sm_claim_node(&claim.info, spec, &deadline_ns, err);
 		sm_fd_private(claim.fd); /* a forked child would keep it claimed */
 		claim.info.open_count++; /* ours. Who comes from here on is seen under suspension */
 		if (r >= 0)
@@ -177,7 +188,7 @@ int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bo
 		    claim.info.open_count > 1) /* a loop device is one that O_EXCL does not see */
 			r = look(&claim.info, SHOST_LOOP, &holder, err);
 		if (r > 0)
-			return refuse(spec, &holder, err);
+			return sm_claim_refuse(spec, &holder, err);
 		if (r == 0)
 			r = wait_for_openers(spec, online, &deadline_ns, &claim, err);
 		if (r < 0)

@@ -27,7 +27,7 @@ int sm_make_copy(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_er
 		.recover_program = pool->sm->opts.recover_program,
 	};
 	struct sdm_info info;
-	int r = sdm_info(source->dev.dm.name, &info, err);
+	int r = sm_vdev_info(&pool->b, &source->dev, &info, err);
 
 	if (r < 0)
 		return r;

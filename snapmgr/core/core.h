@@ -19,7 +19,7 @@
 struct snapmgr {
 	struct snapmgr_open_opts opts;
 	char recover_program[256];
-	char backup_dir[352];
+	char backup_dir[352], pools_dir[352];
 	pid_t owner;		 /* the process that made it */
 	struct shost_owner self; /* known after the first operation; pid 0: not yet */
 	struct scat *parked;	 /* the catalogue used last, without its device; or NULL */
@@ -51,7 +51,8 @@ struct sm_pool {
 	struct slock_holder others; /* where opened for reading: what somebody is doing to it */
 	struct scat *cat;
 	struct scat_pool row;
-	char node[160];	      /* of the catalogue device */
+	char node[SM_POOL_DIR +
+		  8];	      /* of the catalogue device; or the folder, with '/' at its end */
 	bool parkable;	      /* the catalogue is kept by the handle when the pool is closed */
 	struct sm_view *view; /* of a walk over many objects, borrowed; NULL: none is under way */
 };
@@ -65,6 +66,11 @@ struct sm_pool {
  */
 int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_pool *ret,
 		 struct snapmgr_err *err);
+/* sm_pool_begin() - of a catalogue just opened: a transaction, the pool's row, its backend. */
+int sm_pool_begin(struct sm_pool *pool, const struct sm_uuid *uuid, bool writable,
+		  struct snapmgr_err *err);
+/* sm_pool_finish_others() - what the dead left, under the lock and without; then a transaction. */
+int sm_pool_finish_others(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_pool_reopen() - the catalogue again, after a commit of unknown outcome. */
 int sm_pool_reopen(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_pool_unlock() - let others in, without what was not committed; the catalogue stays open. */
@@ -88,7 +94,8 @@ static inline void auto_sm_pool_close(struct sm_pool *pool)
 int sm_pool_open_to_stop(struct snapmgr *sm, const char *pool, struct sm_pool *ret,
 			 struct snapmgr_err *err);
 /* sm_pool_each() - every active pool's UUID as text. */
-int sm_pool_each(int (*visit)(const char *uuid, void *data), void *data, struct snapmgr_err *err);
+int sm_pool_each(struct snapmgr *sm, int (*visit)(const char *uuid, void *data), void *data,
+		 struct snapmgr_err *err);
 /* sm_pool_is_active() - by UUID: whole, that is; its id 0 is mapped last and unmapped first. */
 int sm_pool_is_active(const struct sm_uuid *uuid, bool *ret, struct snapmgr_err *err);
 
@@ -428,8 +435,9 @@ int sm_new_volume_spec(const char *text, struct sm_spec *ret, struct snapmgr_err
 /* ---- claim.c: nobody else uses the device ---- */
 
 struct sm_claim {
-	int fd; /* open O_EXCL where the device is mapped, else -1 */
-	bool mapped;
+	int fd; /* open O_EXCL where the device is mapped, else -1; of a file: that, and writable */
+	int node;    /* of a file: its loop device, open O_EXCL; 0: none */
+	bool mapped; /* the driver has to be told of a change; a file always is */
 	bool others; /* with online: somebody else has it open */
 	struct sdm_info info;
 };
@@ -443,8 +451,17 @@ struct sm_claim {
 int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
 	     struct sm_claim *ret, struct snapmgr_err *err);
 /* sm_claim_trial() - refuse as sm_claim() would, for holders of these kinds, and hold nothing. */
-int sm_claim_trial(const struct sm_vdev *v, const char *spec, unsigned int kinds,
-		   struct snapmgr_err *err);
+int sm_claim_trial(const struct sm_pool *pool, const struct sm_vdev *v, const char *spec,
+		   unsigned int kinds, struct snapmgr_err *err);
+/* claim.c for claim_file.c: the words of a refusal, and exclusive use of a node. */
+int sm_claim_refuse(const char *spec, const struct shost_holder *holder, struct snapmgr_err *err);
+int sm_claim_node(const struct sdm_info *info, const char *spec, uint64_t *deadline_ns,
+		  struct snapmgr_err *err);
+bool sm_claim_passed(uint64_t *deadline_ns);
+void sm_claim_pause(void);
+/* sm_claim_file() - sm_claim() of a pool that is a folder */
+int sm_claim_file(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
+		  struct sm_claim *ret, struct snapmgr_err *err);
 /* sm_claim_flush() - write its page cache back and forget it; waits for the I/O. */
 int sm_claim_flush(const struct sm_claim *claim, const char *spec, struct snapmgr_err *err);
 void sm_claim_drop(struct sm_claim *claim);
@@ -468,6 +485,7 @@ struct sm_head_change {
 	bool swap;			      /* with an undo point, which gets the old head */
 	const struct scat_snapshot *snapshot; /* restored from, or NULL */
 	struct scat_volume *volume;
+	bool forget;   /* nobody will want the old head back */
 	uint32_t thin; /* the new head */
 	uint64_t size_bytes;
 	int64_t parent;

@@ -79,7 +79,7 @@ static void describe(struct scat_volume *v, const char *name, const struct snapm
 	v->c.created_at_us = sm_now_us();
 	v->c.state = SCAT_AVAILABLE;
 	v->undo_keep = UNDO_KEEP;
-	v->autostart = !o->inactive;
+	v->autostart = !o->inactive && !driver->files;
 	v->guest = o->guest;
 	v->revert_support = sm_driver_reverts(driver) && !o->no_revert;
 }
@@ -140,10 +140,11 @@ static int make_volume(struct sm_pool *pool, struct scat_volume *v,
 	}
 	if (r < 0)
 		return r;
-	if (!v->autostart)
-		return 0;
 	sm_volume_device(pool, v, &dev);
-	r = pool->b.driver->map(&pool->b, &dev, err);
+	if (pool->b.driver->place)
+		r = pool->b.driver->place(&pool->b, &dev, err);
+	if (r == 0 && v->autostart)
+		r = pool->b.driver->map(&pool->b, &dev, err);
 	if (r < 0)
 		take_back(pool, v);
 	return r;

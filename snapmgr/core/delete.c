@@ -5,6 +5,11 @@
 
 #include "snapmgr/core/core.h"
 
+struct down { /* what was mapped, or had a name, until now */
+	struct sm_vdev dev;
+	bool mapped, named;
+};
+
 struct del {
 	struct sm_found f;
 	const struct snapmgr_delete_opts *opts;
@@ -13,7 +18,7 @@ struct del {
 	struct scat_snapshot *snapshots; /* owned; of a volume that goes with them */
 	size_t n;
 	struct sm_active active;
-	struct sm_vdev *down; /* owned; what was mapped until now */
+	struct down *down; /* owned */
 	size_t n_down;
 	struct snapmgr_err *err;
 };
@@ -91,24 +96,32 @@ static int check_volume(struct del *d)
 /* Unmapped where it is mapped and nobody uses it; a dry run only looks. */
 static int take_down(struct del *d, const struct sm_uuid *uuid, const struct sm_vdev *dev)
 {
+	const struct sm_driver *driver = d->f.pool.b.driver;
 	struct sm_claim claim = { .fd = -1 };
-	struct sm_vdev *more;
+	struct down *more, *one;
 	int r;
 
-	if (!sm_active_has(&d->active, uuid))
+	if (!sm_active_has(&d->active, uuid) && !d->f.pool.b.dir[0])
 		return 0;
 	r = sm_claim(&d->f.pool, dev, dev->dm.link, false, &claim, d->err);
 	sm_claim_drop(&claim);
+	if (r == -EUCLEAN && driver->files) /* its file is gone already */
+		return 0;
 	if (r < 0 || !claim.mapped || d->opts->dry_run)
 		return r;
 	more = reallocarray(d->down, d->n_down + 1, sizeof(*more));
 	if (!more)
 		return sm_nomem(d->err);
 	d->down = more;
-	r = d->f.pool.b.driver->unmap(&d->f.pool.b, dev, d->err);
-	if (r == 0)
-		d->down[d->n_down++] = *dev;
-	return r;
+	one = &more[d->n_down];
+	*one = (struct down){ .dev = *dev, .mapped = claim.info.exists };
+	if (one->mapped)
+		r = driver->unmap(&d->f.pool.b, dev, d->err);
+	d->n_down += r == 0;
+	if (r < 0 || !driver->withdraw || dev->dm.read_only)
+		return r;
+	one->named = true;
+	return driver->withdraw(&d->f.pool.b, dev, d->err);
 }
 
 /* After a commit that failed: did it arrive all the same? */
@@ -129,10 +142,16 @@ static void put_back(struct del *d)
 	struct sm_pool *pool = &d->f.pool;
 	struct snapmgr_err err;
 
-	for (size_t i = 0; i < d->n_down; i++)
-		if (pool->b.driver->map(&pool->b, &d->down[i], &err) < 0)
-			sm_warn(pool->sm, "'%s' is inactive now: %s", d->down[i].dm.link,
+	for (size_t i = 0; i < d->n_down; i++) {
+		const struct down *one = &d->down[i];
+		int r = one->named ? pool->b.driver->place(&pool->b, &one->dev, &err) : 0;
+
+		if (r == 0 && one->mapped)
+			r = pool->b.driver->map(&pool->b, &one->dev, &err);
+		if (r < 0)
+			sm_warn(pool->sm, "'%s' is inactive now: %s", one->dev.dm.link,
 				err.message);
+	}
 }
 
 static int take_undo_down(const struct scat_undo *u, void *data)

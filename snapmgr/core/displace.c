@@ -50,7 +50,7 @@ static int take_mounts(struct sm_pool *pool, struct sm_displace *d, struct snapm
 	int r;
 
 	sm_volume_device(pool, d->volume, &dev);
-	r = sdm_info(dev.dm.name, &info, err);
+	r = sm_vdev_info(&pool->b, &dev, &info, err);
 	if (r < 0 || !info.exists)
 		return r;
 	return shost_unmount(makedev(info.major, info.minor), &d->mounts, err);
@@ -95,7 +95,7 @@ static int prepare_one(struct sm_pool *pool, struct sm_displace *d, bool out_of_
 	sm_volume_device(pool, d->volume, &dev);
 	if (d->remount &&
 	    dry_run) /* nothing is unmounted, so it cannot be claimed: look at the others */
-		return sm_claim_trial(&dev, spec,
+		return sm_claim_trial(pool, &dev, spec,
 				      SHOST_SWAP | SHOST_HOLDER | SHOST_LOOP |
 					      (d->online ? 0 : SHOST_PROCESS),
 				      err);
@@ -188,7 +188,7 @@ int sm_displace_check_undo(struct sm_pool *pool, const struct scat_volume *v,
 		if (r < 0)
 			return r == -ENOENT ? 0 : r;
 		sm_undo_device(pool, v, &undo, back, &dev);
-		r = sdm_info_by_uuid(dev.dm.uuid, &info, err);
+		r = sm_vdev_info_by_uuid(&pool->b, &dev, &info, err);
 		if (r < 0)
 			return r;
 		if (info.exists)
@@ -270,6 +270,7 @@ int sm_displace(struct sm_pool *pool, struct sm_displace *all, size_t n, struct 
 		d->old_size_bytes = d->volume->c.size_bytes;
 		d->old_parent = d->volume->c.parent;
 		d->change.volume = d->volume;
+		d->change.forget = d->no_undo && !d->swap;
 		d->change.claim = &d->claim;
 		d->change.rows = write_rows;
 		d->change.arg = d;

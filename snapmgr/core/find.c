@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/folder.h"
 
 void sm_found_close(struct sm_found *f)
 {
@@ -251,16 +252,17 @@ static int find_anywhere(struct snapmgr *sm, const char *text, bool writable, st
 {
 	struct seek_uuid seek = { .sm = sm };
 	bool is_pool = false;
-	int r = sdm_init(err);
+	struct sm_folder folder;
+	int r;
 
 	(void)sm_uuid_parse(text, &seek.uuid);
-	if (r == 0)
-		r = sm_pool_is_active(&seek.uuid, &is_pool, err);
-	if (r < 0)
+	if (sm_folder_find(sm, text, &folder, NULL) == 0)
+		is_pool = true;
+	else if (sdm_init(NULL) == 0 && (r = sm_pool_is_active(&seek.uuid, &is_pool, err)) < 0)
 		return r;
 	if (is_pool)
 		return sm_pool_open(sm, text, writable, &f->pool, err);
-	r = sm_pool_each(seek_in_pool, &seek, err);
+	r = sm_pool_each(sm, seek_in_pool, &seek, err);
 	if (r < 0)
 		return r;
 	if (r == 0)

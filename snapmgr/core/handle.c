@@ -32,6 +32,10 @@ int snapmgr_open(const struct snapmgr_open_opts *opts, struct snapmgr **ret,
 		(void)sm_copy_text(sm->backup_dir, sizeof(sm->backup_dir), sm->opts.backup_dir);
 		sm->opts.backup_dir = sm->backup_dir;
 	}
+	if (sm->opts.pools_dir) {
+		(void)sm_copy_text(sm->pools_dir, sizeof(sm->pools_dir), sm->opts.pools_dir);
+		sm->opts.pools_dir = sm->pools_dir;
+	}
 	*ret = sm;
 	return 0;
 }

@@ -90,8 +90,14 @@ static int switch_tables(struct commit *c, size_t n, struct snapmgr_err *err)
 		if (!claim->mapped)
 			continue;
 		sm_volume_device(c->pool, &change->wanted, &devs[i]);
-		items[i] = (struct sm_switch_item){ &devs[i], claim->fd, claim->others,
-						    makedev(claim->info.major, claim->info.minor) };
+		items[i] = (struct sm_switch_item){
+			.v = &devs[i],
+			.claim_fd = claim->fd,
+			.online = claim->others,
+			.devno = makedev(claim->info.major, claim->info.minor),
+			.old_id = change->volume->c.thin,
+			.forget = change->forget,
+		};
 		i++;
 	}
 	return switch_items(c, items, n, err);

@@ -129,7 +129,7 @@ static int list_pool(const char *uuid, void *data)
 
 static int list_all(struct walk *w)
 {
-	int r = sm_pool_each(list_pool, w, w->err);
+	int r = sm_pool_each(w->sm, list_pool, w, w->err);
 
 	if (r != 0 || !w->failed)
 		return r;

@@ -97,7 +97,7 @@ static int ask_one(const char *uuid, void *data)
 
 static int ask_all(struct asking *a)
 {
-	int r = sm_pool_each(ask_one, a, a->err);
+	int r = sm_pool_each(a->sm, ask_one, a, a->err);
 
 	if (r != 0 || !a->failed)
 		return r;

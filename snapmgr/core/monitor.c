@@ -139,7 +139,7 @@ static int look_for_pools(struct sm_monitor *m)
 
 	for (size_t i = 0; i < m->n; i++)
 		m->pools[i].there = false;
-	r = sm_pool_each(see_pool, m, m->err);
+	r = sm_pool_each(m->sm, see_pool, m, m->err);
 	if (r == 0)
 		drop_gone(m);
 	return r;

@@ -32,9 +32,25 @@ static int follow_one(const char *name, const char *dm_uuid, uint32_t major, uin
 	return f->pool->b.driver->rename(&f->pool->b, &now, &wanted, f->err);
 }
 
+/* A file that was on its way to another name, or to its first. */
+static int place_one(const struct scat_volume *v, void *data)
+{
+	struct follow *f = data;
+	struct snapmgr_err why;
+	struct sm_vdev dev;
+
+	sm_volume_device(f->pool, v, &dev);
+	if (f->pool->b.driver->place(&f->pool->b, &dev, &why) < 0)
+		sm_warn(f->pool->sm, "volume '%s/%s': %s", f->pool->row.name, v->c.name,
+			why.message);
+	return 0;
+}
+
 int sm_names_follow(struct sm_pool *pool, struct snapmgr_err *err)
 {
 	struct follow f = { pool, err };
 
+	if (pool->b.driver->place)
+		return scat_volume_each(pool->cat, place_one, &f, err);
 	return sdm_list(SM_DM_UUID, follow_one, &f, err);
 }

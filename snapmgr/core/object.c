@@ -138,6 +138,15 @@ static int fill_parent(struct sm_pool *pool, int64_t parent, struct snapmgr_obje
 	return 0;
 }
 
+/* A file is there without being mapped. */
+static void tell_file(const struct sm_pool *pool, const struct sm_vdev *dev,
+		      struct snapmgr_object *o)
+{
+	(void)snprintf(o->device, sizeof(o->device), "%s/%s.img", pool->b.dir, dev->volume);
+	if (pool->b.driver->used(&pool->b, dev, NULL, &o->used_bytes, NULL) < 0)
+		o->used_bytes = UINT64_MAX;
+}
+
 /* By UUID: a name may be on its way to another. */
 static int fill_device(const struct sm_pool *pool, const struct sm_uuid *uuid,
 		       const struct sm_vdev *dev, struct snapmgr_object *o, struct snapmgr_err *err)
@@ -145,9 +154,11 @@ static int fill_device(const struct sm_pool *pool, const struct sm_uuid *uuid,
 	struct sdm_info info;
 	int r;
 
-	if (pool->view && !sm_view_active(pool->view, uuid))
+	if (pool->b.dir[0] && o->kind == SNAPMGR_VOLUME)
+		tell_file(pool, dev, o);
+	if (pool->view && !pool->b.dir[0] && !sm_view_active(pool->view, uuid))
 		return 0;
-	r = sdm_info_by_uuid(dev->dm.uuid, &info, err);
+	r = sm_vdev_info_by_uuid(&pool->b, dev, &info, err);
 	if (r < 0 || !info.exists)
 		return r;
 	o->active = true;

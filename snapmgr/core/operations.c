@@ -36,5 +36,5 @@ int snapmgr_operations(struct snapmgr *sm, const char *pool, snapmgr_operation_f
 {
 	struct asking a = { sm, visit, data, err };
 
-	return pool ? ask(pool, &a) : sm_pool_each(ask, &a, err);
+	return pool ? ask(pool, &a) : sm_pool_each(sm, ask, &a, err);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/folder.h"
 
 /* The catalogue device of an active pool; exists is false where there is none. */
 struct seek {
@@ -86,9 +87,8 @@ static void park(struct sm_pool *pool)
 	pool->cat = NULL;
 }
 
-/* A transaction, and the pool's row. */
-static int begin(struct sm_pool *pool, const struct sm_uuid *uuid, bool writable,
-		 struct snapmgr_err *err)
+int sm_pool_begin(struct sm_pool *pool, const struct sm_uuid *uuid, bool writable,
+		  struct snapmgr_err *err)
 {
 	const struct sm_driver *driver;
 	int r;
@@ -122,7 +122,7 @@ static int open_catalogue(const struct sdm_info *info, bool writable, struct sm_
 		r = scat_open(pool->node, &uuid, writable ? SCAT_OWN : SCAT_READ, &pool->cat, err);
 	}
 	if (r == 0)
-		r = begin(pool, &uuid, writable, err);
+		r = sm_pool_begin(pool, &uuid, writable, err);
 	pool->parkable = r == 0 && (parked || writable);
 	return r;
 }
@@ -219,7 +219,7 @@ static int lock_it(struct seek *seek, struct sm_pool *ret, struct sm_uuid *ret_u
 }
 
 /* What the dead left is finished first: those who died under the lock, and those who worked without. */
-static int finish_others(struct sm_pool *pool, struct snapmgr_err *err)
+int sm_pool_finish_others(struct sm_pool *pool, struct snapmgr_err *err)
 {
 	int r = pool->lock.abandoned ? sm_recover_abandoned(pool, err) : 0;
 
@@ -232,7 +232,7 @@ static int open_writable(const struct seek *seek, struct sm_pool *ret, struct sn
 {
 	int r = open_catalogue(&seek->info, true, ret, err);
 
-	return r == 0 ? finish_others(ret, err) : r;
+	return r == 0 ? sm_pool_finish_others(ret, err) : r;
 }
 
 static int open_locked(struct seek *seek, struct sm_pool *ret, struct snapmgr_err *err)
@@ -297,10 +297,10 @@ static int open_again(struct snapmgr *sm, const char *pool, struct sm_pool *ret,
 		return r;
 	if (ret->lock.abandoned || take_parked(ret, &uuid) < 0)
 		return -ENOENT; /* with the lock: it knows who died */
-	r = begin(ret, &uuid, true, err);
+	r = sm_pool_begin(ret, &uuid, true, err);
 	ret->b.pool_dev = sm->parked_dev;
 	ret->parkable = r == 0;
-	return r == 0 && ret->row.operations ? finish_others(ret, err) : r;
+	return r == 0 && ret->row.operations ? sm_pool_finish_others(ret, err) : r;
 }
 
 int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_pool *ret,
@@ -310,6 +310,8 @@ int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_
 	struct seek seek = { .sm = sm, .pool = pool };
 	int r = writable ? open_again(sm, pool, &p, err) : -ENOENT;
 
+	if (r == -ENOENT)
+		r = sm_folder_open(sm, pool, writable, &p, err);
 	if (r != -ENOENT)
 		goto out;
 	r = sdm_init(err);
@@ -390,7 +392,7 @@ int sm_pool_relock(struct sm_pool *pool, uint32_t wait_ms, struct snapmgr_err *e
 			r = scat_pool_get(pool->cat, &pool->row, err);
 	}
 	if (r == 0)
-		r = finish_others(pool, err);
+		r = sm_pool_finish_others(pool, err);
 	if (r < 0)
 		sm_pool_unlock(pool);
 	return r;
@@ -425,7 +427,20 @@ void sm_pool_close(struct sm_pool *pool)
 struct each {
 	int (*visit)(const char *uuid, void *data);
 	void *data;
+	size_t folders;
 };
+
+static int visit_folder(const struct sm_folder *f, void *data)
+{
+	struct each *each = data;
+	char text[SNAPMGR_UUID_TEXT];
+
+	each->folders++;
+	if (strcmp(f->state, SM_FOLDER_ACTIVE) != 0 || !sm_folder_is_ours(f))
+		return 0;
+	sm_uuid_text(&f->uuid, text);
+	return each->visit(text, each->data);
+}
 
 static int visit_active(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
 			void *data)
@@ -443,10 +458,16 @@ static int visit_active(const char *name, const char *dm_uuid, uint32_t major, u
 	return each->visit(text, each->data);
 }
 
-int sm_pool_each(int (*visit)(const char *uuid, void *data), void *data, struct snapmgr_err *err)
+int sm_pool_each(struct snapmgr *sm, int (*visit)(const char *uuid, void *data), void *data,
+		 struct snapmgr_err *err)
 {
-	struct each each = { visit, data };
-	int r = sdm_init(err);
+	struct each each = { visit, data, 0 };
+	int r = sm_folder_each(sm, visit_folder, &each);
 
-	return r < 0 ? r : sdm_list(SM_DM_UUID, visit_active, &each, err);
+	if (r)
+		return r;
+	r = sdm_init(each.folders ? NULL : err);
+	if (r < 0)
+		return each.folders ? 0 : r;
+	return sdm_list(SM_DM_UUID, visit_active, &each, err);
 }

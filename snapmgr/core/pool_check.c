@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/folder.h"
 
 #define MAX_ID (1u << 24)
 
@@ -420,8 +421,11 @@ int snapmgr_pool_check(struct snapmgr *sm, const char *name,
 	struct check c = {
 		.sm = sm, .opts = &o, .pool = { .sm = sm, .lock = SLOCK_NONE }, .err = err
 	};
-	int r = sdm_init(err);
+	int r = sm_folder_check(sm, name, &o, err);
 
+	if (r != -ENOENT)
+		return r;
+	r = sdm_init(err);
 	if (o.accept && (!o.repair ||
 			 (strcmp(o.accept, "metadata") != 0 && strcmp(o.accept, "catalogue") != 0)))
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/folder.h"
 
 struct name_wanted {
 	const char *name;
@@ -200,6 +201,7 @@ int snapmgr_pool_create(struct snapmgr *sm, const char *name, const char *const 
 	AUTO(slock_drop) struct slock host = SLOCK_NONE;
 	struct name_wanted wanted = { name, err };
 	const struct sm_driver *driver;
+	struct sm_folder folder;
 	int r = sm_name_check("pool name", name, err);
 
 	if (r == 0)
@@ -210,6 +212,11 @@ int snapmgr_pool_create(struct snapmgr *sm, const char *name, const char *const 
 		r = sm_driver_find(o.driver ? o.driver : "thin", &driver, err);
 	if (r == 0)
 		r = check_store_chunk(driver, o.chunk_bytes, err);
+	if (r == 0 && driver->files)
+		return sm_folder_create(sm, name, devices, n_devices, driver, &o, err);
+	if (r == 0 && sm_folder_find(sm, name, &folder, NULL) == 0)
+		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "there is a pool '%s' already, in '%s'",
+			       name, folder.dir);
 	if (r == 0 && (!n_devices || n_devices >= SSB_MAX_MEMBERS))
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "a pool has 1 to %u devices",
 			       SSB_MAX_MEMBERS - 1);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/folder.h"
 
 /* ---- held snapshots ---- */
 
@@ -201,7 +202,11 @@ int snapmgr_pool_destroy(struct snapmgr *sm, const char *name,
 {
 	SM_OPTS(struct snapmgr_pool_destroy_opts, o, opts);
 	struct snapmgr_err why;
-	int r = destroy_active(sm, name, &o, &why);
+	int r = sm_folder_destroy(sm, name, &o, err);
+
+	if (r != -ENOENT)
+		return r;
+	r = destroy_active(sm, name, &o, &why);
 
 	if (r == -ENODEV && why.code == SNAPMGR_BAD_STATE)
 		return destroy_inactive(sm, name, &o, err);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/folder.h"
 
 #define UNKNOWN UINT64_MAX
 
@@ -174,6 +175,8 @@ static int warn_lost(const char *uuid, void *data)
 	struct snapmgr_err why;
 	int r = sm_pool_open(show->sm, uuid, false, &pool, &why);
 
+	if (r == 0 && pool.b.dir[0])
+		return 0;
 	if (r == 0)
 		r = sm_members_running(&pool, &m, &why);
 	if (r < 0 && why.code == SNAPMGR_NOT_FOUND) /* else it was told with what is left of it */
@@ -185,11 +188,16 @@ int snapmgr_pool_list(struct snapmgr *sm, snapmgr_pool_fn *visit, void *data,
 		      struct snapmgr_err *err)
 {
 	struct show show = { sm, visit, data, err };
-	int r = sdm_init(err);
+	bool any;
+	int r = sm_folder_list(sm, visit, data, &any);
 
-	if (r == 0)
-		r = sm_members_scan(show_members, &show, err);
-	return r == 0 ? sm_pool_each(warn_lost, &show, err) : r;
+	if (r)
+		return r;
+	r = sdm_init(any ? NULL : err);
+	if (r < 0) /* who may not look at devices has no pools on them */
+		return any ? 0 : r;
+	r = sm_members_scan(show_members, &show, err);
+	return r == 0 ? sm_pool_each(sm, warn_lost, &show, err) : r;
 }
 
 int snapmgr_pool_show(struct snapmgr *sm, const char *pool, snapmgr_pool_fn *visit, void *data,
@@ -198,13 +206,18 @@ int snapmgr_pool_show(struct snapmgr *sm, const char *pool, snapmgr_pool_fn *vis
 	AUTO(sm_members_release) struct sm_members m = { 0 };
 	struct show show = { sm, visit, data, err };
 	struct snapmgr_err why = { .code = SNAPMGR_OK };
+	struct sm_folder folder;
 	struct sm_spec spec;
 	int r = sm_spec_parse(pool, &spec, err);
 
 	if (r == 0 && spec.volume[0])
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.80s' does not name a pool", pool);
-	if (r == 0)
-		r = sdm_init(err);
+	if (r < 0)
+		return r;
+	r = sm_folder_find(sm, pool, &folder, err);
+	if (r != -ENOENT)
+		return r < 0 ? r : sm_folder_show(sm, &folder, visit, data, err);
+	r = sdm_init(err);
 	if (r < 0)
 		return r;
 	r = show_active(&show, pool, &why);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/folder.h"
 
 static bool is_ours(const struct ssb *sb)
 {
@@ -61,8 +62,11 @@ int snapmgr_pool_activate(struct snapmgr *sm, const char *pool, struct snapmgr_e
 	struct sm_pool running = { .lock = SLOCK_NONE };
 	char uuid[SNAPMGR_UUID_TEXT];
 	bool active;
-	int r = sdm_init(err);
+	int r = sm_folder_activate(sm, pool, err);
 
+	if (r != -ENOENT)
+		return r;
+	r = sdm_init(err);
 	if (r < 0)
 		return r;
 	r = sm_pool_open(sm, pool, false, &running, err);
@@ -114,7 +118,11 @@ static int let_go(struct snapmgr *sm, const char *pool_name, uint32_t flags,
 int snapmgr_pool_deactivate(struct snapmgr *sm, const char *pool, struct snapmgr_err *err)
 {
 	struct snapmgr_err why;
-	int r = let_go(sm, pool, 0, &why);
+	int r = sm_folder_let_go(sm, pool, SM_FOLDER_INACTIVE, err);
+
+	if (r != -ENOENT)
+		return r;
+	r = let_go(sm, pool, 0, &why);
 
 	if (r == -ENODEV && why.code == SNAPMGR_BAD_STATE) /* it is inactive: what was asked for */
 		return 0;
@@ -143,7 +151,11 @@ static int export_inactive(struct snapmgr *sm, const char *pool, struct snapmgr_
 int snapmgr_pool_export(struct snapmgr *sm, const char *pool, struct snapmgr_err *err)
 {
 	struct snapmgr_err why;
-	int r = let_go(sm, pool, SSB_FLAG_EXPORTED, &why);
+	int r = sm_folder_let_go(sm, pool, SM_FOLDER_EXPORTED, err);
+
+	if (r != -ENOENT)
+		return r;
+	r = let_go(sm, pool, SSB_FLAG_EXPORTED, &why);
 
 	if (r == -ENODEV && why.code == SNAPMGR_BAD_STATE)
 		return export_inactive(sm, pool, err);
@@ -192,8 +204,12 @@ int snapmgr_pool_import(struct snapmgr *sm, const char *pool,
 	bool active = false;
 	int r = o.as ? sm_name_check("pool name", o.as, err) : 0;
 
-	if (r == 0)
-		r = sdm_init(err);
+	if (r < 0)
+		return r;
+	r = sm_folder_import(sm, pool, &o, err);
+	if (r != -ENOENT || strchr(pool, '/'))
+		return r;
+	r = sdm_init(err);
 	if (r == 0)
 		r = slock_take("host", sm->opts.wait_ms, &host, err);
 	if (r == 0)

@@ -138,7 +138,7 @@ static int check_guest(struct sm_found *f, struct snapmgr_err *err)
 	int r;
 
 	sm_volume_device(&f->pool, &f->volume, &dev);
-	r = sdm_info(dev.dm.name, &info, err);
+	r = sm_vdev_info(&f->pool.b, &dev, &info, err);
 	if (r < 0 || !info.exists)
 		return r;
 	return sm_fail(err, SNAPMGR_IN_USE, EBUSY,

@@ -167,6 +167,16 @@ static int heal_device(const char *name, const char *dm_uuid, uint32_t major, ui
 	return r == -ENOENT ? 0 : r;
 }
 
+static int heal_file(const struct scat_volume *v, void *data)
+{
+	struct healing *h = data;
+	struct scat_volume now = *v;
+	struct sm_vdev dev;
+
+	sm_volume_device(h->pool, &now, &dev);
+	return heal_volume(h, &dev, &now);
+}
+
 static const char *dead_name(const struct slock_holder *dead, char name[sizeof(dead->object)])
 {
 	(void)sm_copy_text(name, sizeof(dead->object), dead->object);
@@ -248,7 +258,8 @@ static int heal_all(struct sm_pool *pool, struct snapmgr_err *err)
 	if (r == 0)
 		r = sm_recover_together(pool, err);
 	if (r == 0)
-		r = sdm_list(SM_DM_UUID, heal_device, &h, err);
+		r = pool->b.dir[0] ? scat_volume_each(pool->cat, heal_file, &h, err) :
+				     sdm_list(SM_DM_UUID, heal_device, &h, err);
 	if (pool->lock.dead.verb[0] && dead_volume(pool, &v))
 		of = &v;
 	describe_dead(pool, of, text);
@@ -353,7 +364,7 @@ int snapmgr_recover(struct snapmgr *sm, const char *pool, snapmgr_report_fn *rep
 
 	sm->report = report;
 	sm->report_data = data;
-	r = pool ? recover_pool(pool, &rec) : sm_pool_each(recover_pool, &rec, err);
+	r = pool ? recover_pool(pool, &rec) : sm_pool_each(sm, recover_pool, &rec, err);
 	sm->report = NULL;
 	return r;
 }

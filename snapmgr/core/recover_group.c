@@ -29,6 +29,8 @@ static int running_head(struct sm_pool *pool, const struct scat_volume *v, uint3
 	int r;
 
 	sm_volume_device(pool, v, &dev);
+	if (pool->b.driver->live)
+		return pool->b.driver->live(&pool->b, &dev, ret, err);
 	r = sdm_info_by_uuid(dev.dm.uuid, &info, err);
 	if (r < 0 || !info.exists || info.suspended || !info.has_live)
 		return r;

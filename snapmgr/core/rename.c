@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/folder.h"
 
 static int write_names(struct sm_found *f, const struct scat_volume *v,
 		       const struct scat_snapshot *s, struct snapmgr_err *err)
@@ -13,12 +14,30 @@ static int write_names(struct sm_found *f, const struct scat_volume *v,
 	if (r == 0)
 		r = s ? scat_snapshot_update(f->pool.cat, s, err) :
 			scat_volume_update(f->pool.cat, v, err);
-	if (r == 0)
+	if (r == 0 && !f->pool.b.driver->place)
 		r = sm_names_follow(&f->pool, err);
 	if (r == 0)
 		r = scat_commit(f->pool.cat, true, err);
 	scat_rollback(f->pool.cat);
 	return r;
+}
+
+/* Of a file: away from its old name, and after the commit to its new one; recovery does the latter. */
+static int write_file_names(struct sm_found *f, struct scat_volume *v, struct snapmgr_err *err)
+{
+	const struct sm_driver *driver = f->pool.b.driver;
+	struct sm_backend *b = &f->pool.b;
+	struct sm_vdev from, to;
+	int r;
+
+	sm_volume_device(&f->pool, &f->volume, &from);
+	sm_volume_device(&f->pool, v, &to);
+	r = driver->withdraw(b, &from, err);
+	if (r == 0)
+		r = write_names(f, v, NULL, err);
+	if (r == 0)
+		r = driver->place(b, &to, err);
+	return r == 0 ? driver->rename(b, &from, &to, err) : r;
 }
 
 /* All snapshots of the set that are still called as it is. */
@@ -86,7 +105,9 @@ static int rename_object(struct sm_found *f, const char *to, struct snapmgr_err 
 		return r;
 	}
 	(void)sm_copy_text(f->has_snapshot ? s.c.name : v.c.name, sizeof(v.c.name), to);
-	r = write_names(f, &v, f->has_snapshot ? &s : NULL, err);
+	r = f->pool.b.driver->withdraw && !f->has_snapshot ?
+		    write_file_names(f, &v, err) :
+		    write_names(f, &v, f->has_snapshot ? &s : NULL, err);
 	if (r < 0)
 		go_back(f, r);
 	return r;
@@ -119,8 +140,23 @@ static int rename_pool(struct snapmgr *sm, const char *pool, const char *to,
 {
 	struct snapmgr_pool_import_opts import = SNAPMGR_OPTS_INIT(struct snapmgr_pool_import_opts);
 	AUTO(sm_members_release) struct sm_members m = { 0 };
+	struct sm_folder folder;
 	bool active;
-	int r = sdm_init(err);
+	int r = sm_folder_find(sm, pool, &folder, err);
+
+	if (r == 0 && strcmp(folder.state, SM_FOLDER_ACTIVE) == 0)
+		return sm_fail(
+			err, SNAPMGR_IN_USE, EBUSY,
+			"pool '%s' is active, and its devices are named after it: deactivate it first",
+			pool);
+	if (r == 0) {
+		import.as = to;
+		import.no_activate = true;
+		return snapmgr_pool_import(sm, pool, &import, err);
+	}
+	if (r != -ENOENT)
+		return r;
+	r = sdm_init(err);
 
 	if (r == 0)
 		r = sm_members_find(pool, &m, err);

@@ -30,8 +30,8 @@ static int claim_for(struct sm_found *f, uint64_t bytes, const struct snapmgr_re
 		r = sm_claim(&f->pool, &dev, spec, o->online, claim, err);
 		return r == 0 ? sm_claim_flush(claim, spec, err) : r;
 	}
-	r = sdm_info(dev.dm.name, &claim->info, err);
-	claim->mapped = r == 0 && claim->info.exists;
+	r = sm_vdev_info(&f->pool.b, &dev, &claim->info, err);
+	claim->mapped = r == 0 && (claim->info.exists || f->pool.b.dir[0]);
 	return r;
 }
 

@@ -191,6 +191,8 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 	if (r == 0)
 		r = choose(&f, &o, reach, &strategy, err);
 	if (r == 0)
+		sm_strategy_apply(&f.pool.b, &strategy);
+	if (r == 0)
 		r = sm_merge_check(&f.pool, &d, err);
 	d.volume = &f.volume;
 	d.change.size_bytes = f.snapshot.c.size_bytes;

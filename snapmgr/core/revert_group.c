@@ -149,6 +149,8 @@ int sm_revert_group(struct sm_found *f, const struct snapmgr_revert_opts *o, uin
 	if (r == 0)
 		r = sm_strategy_choose(&choice, &strategy, err);
 	if (r == 0)
+		sm_strategy_apply(&f->pool.b, &strategy);
+	if (r == 0)
 		r = sm_together_run(&t, &how, o->dry_run, err);
 	if (r < 0)
 		return r;

@@ -11,7 +11,8 @@ struct item { /* one snapshot that is wanted */
 	struct scat_snapshot snapshot;
 	struct sm_vdev dev;
 	dev_t devno;
-	bool active, open; /* mapped; and somebody has it open, maybe a filesystem */
+	bool active, open;     /* mapped; and somebody has it open, maybe a filesystem */
+	struct sm_claim claim; /* of a file that has to be copied */
 };
 struct work {
 	struct sm_pool pool;
@@ -27,6 +28,8 @@ struct work {
 
 static void work_release(struct work *w)
 {
+	for (size_t i = 0; i < w->n; i++)
+		sm_claim_drop(&w->items[i].claim);
 	sm_pool_close(&w->pool);
 	free(w->items);
 	free(w->kernel);
@@ -90,14 +93,24 @@ static int look_at_device(struct work *w, struct item *item, struct snapmgr_err 
 	r = w->pool.b.driver->used(&w->pool.b, &item->dev, &info, &item->snapshot.used_bytes, NULL);
 	if (r < 0) { /* inactive, or not well */
 		item->snapshot.used_bytes = UINT64_MAX;
-		r = sdm_info(item->dev.dm.name, &info, err);
+		r = sm_vdev_info(&w->pool.b, &item->dev, &info, err);
 	}
 	if (r < 0)
 		return r;
 	item->active = info.exists;
-	item->open = info.exists && info.open_count > 0;
+	/* Of a loop device nobody knows how many have it open: it is looked for filesystems. */
+	item->open = info.exists && (info.open_count > 0 || w->pool.b.dir[0]);
 	item->devno = makedev(info.major, info.minor);
 	return 0;
+}
+
+/* What is copied block by block must not change meanwhile. */
+static int claim_file(struct work *w, struct item *item, struct snapmgr_err *err)
+{
+	char spec[2 * SNAPMGR_NAME_MAX + 2];
+
+	(void)snprintf(spec, sizeof(spec), "%s/%s", w->pool.row.name, item->volume.c.name);
+	return sm_claim(&w->pool, &item->dev, spec, false, &item->claim, err);
 }
 
 static void describe(struct work *w, const char *name, struct item *item)
@@ -123,10 +136,13 @@ static int add_volume(struct work *w, const struct scat_volume *v, const char *n
 	int r = sm_volume_ready(&w->pool, v, false, err);
 
 	item->volume = *v;
+	item->claim.fd = -1;
 	if (r == 0)
 		r = check_new(w, name, item, err);
 	if (r == 0)
 		r = look_at_device(w, item, err);
+	if (r == 0 && w->pool.b.dir[0] && !w->pool.b.reflink)
+		r = claim_file(w, item, err);
 	if (r < 0)
 		return r;
 	describe(w, name, item);
@@ -311,6 +327,7 @@ static int take(struct work *w, struct snapmgr_err *err)
 		w->kernel[i].volume = &w->items[i].dev;
 		w->kernel[i].active = w->items[i].active;
 		w->kernel[i].open = w->items[i].open;
+		w->kernel[i].claim_fd = w->items[i].claim.fd;
 		w->kernel[i].new_id = w->pool.row.next_thin++;
 		w->items[i].snapshot.c.thin = w->kernel[i].new_id;
 	}

@@ -68,12 +68,20 @@ struct oldest {
 	struct snapmgr_err *err;
 };
 
-static bool is_mapped(const struct scat_undo *undo)
+static bool is_mapped(struct sm_pool *pool, const struct scat_undo *undo)
 {
+	struct scat_volume v;
+	struct sm_vdev dev;
 	char uuid[SDM_UUID_MAX];
 	char text[SNAPMGR_UUID_TEXT];
 	struct sdm_info info;
 
+	if (pool->b.driver->info) {
+		if (scat_volume_by_id(pool->cat, undo->volume, &v, NULL) < 0)
+			return true;
+		sm_undo_device(pool, &v, undo, 0, &dev);
+		return sm_vdev_info(&pool->b, &dev, &info, NULL) < 0 || info.exists;
+	}
 	sm_uuid_text(&undo->uuid, text);
 	(void)snprintf(uuid, sizeof(uuid), SM_DM_UUID "%s", text);
 	return sdm_info_by_uuid(uuid, &info, NULL) < 0 || info.exists;
@@ -83,7 +91,7 @@ static int see(const struct scat_undo *undo, void *data)
 {
 	struct oldest *o = data;
 
-	if ((o->but && o->but->id == undo->id) || is_mapped(undo))
+	if ((o->but && o->but->id == undo->id) || is_mapped(o->pool, undo))
 		return 0;
 	o->undo = *undo;
 	o->found = true;

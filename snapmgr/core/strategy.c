@@ -95,7 +95,10 @@ void sm_strategies(const struct sm_driver *driver, const struct sm_backend *back
 
 static bool is_open(const struct sm_choice *c, const struct way *way)
 {
-	return has(c->driver, way) && c->reach <= way->reach && (way->together || !c->together) &&
+	const bool files = c->driver->files; /* each is filled in place, whatever the way */
+
+	return has(c->driver, way) && c->reach <= (files ? SM_SAME_POOL : way->reach) &&
+	       (way->together || files || !c->together) &&
 	       !lack(c->driver, c->backend, way->name);
 }
 
@@ -173,6 +176,11 @@ int sm_strategy_choose(const struct sm_choice *c, struct sm_strategy *ret, struc
 	    c->reach < SM_OTHER_POOL)
 		return take_clone(ret);
 	return refuse(c, err);
+}
+
+void sm_strategy_apply(struct sm_backend *b, const struct sm_strategy *strategy)
+{
+	b->reflink &= strcmp(strategy->name, "copy") != 0;
 }
 
 bool sm_strategy_copies(const struct sm_driver *driver, const struct sm_strategy *strategy)

@@ -49,5 +49,7 @@ bool sm_strategy_copies(const struct sm_driver *driver, const struct sm_strategy
  */
 int sm_strategy_choose(const struct sm_choice *choice, struct sm_strategy *ret,
 		       struct snapmgr_err *err);
+/* sm_strategy_apply() - what is done with this backend from now on goes that way. */
+void sm_strategy_apply(struct sm_backend *b, const struct sm_strategy *strategy);
 
 #endif

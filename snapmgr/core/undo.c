@@ -37,7 +37,7 @@ static int drop_one(struct sm_pool *pool, const struct scat_volume *v, const str
 	int r;
 
 	sm_undo_device(pool, v, u, 0, &dev);
-	r = sdm_info(dev.dm.name, &info, err);
+	r = sm_vdev_info(&pool->b, &dev, &info, err);
 	if (r < 0)
 		return r;
 	if (info.exists)
@@ -177,7 +177,7 @@ int sm_undo_check(struct sm_pool *pool, const struct scat_volume *v, const struc
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
 			       "pool '%s' cannot revert in place", pool->row.name);
 	sm_undo_device(pool, v, u, 0, &dev);
-	r = sdm_info(dev.dm.name, &info, err);
+	r = sm_vdev_info(&pool->b, &dev, &info, err);
 	if (r < 0 || !info.exists)
 		return r;
 	return sm_fail(err, SNAPMGR_IN_USE, EBUSY,

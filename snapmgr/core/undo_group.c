@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "snapmgr/core/strategy.h"
 #include "snapmgr/core/together.h"
 
 struct newest { /* undo point that was displaced with others */
@@ -103,6 +104,7 @@ int sm_undo_group(struct sm_found *f, const struct snapmgr_undo_opts *o, uint64_
 	const struct sm_displace how = { .online = o->online,
 					 .remount = o->remount,
 					 .force = o->force };
+	const char *ways[SM_WAYS];
 	int r = collect(&t, err);
 
 	for (size_t i = 0; i < t.n && r == 0; i++)
@@ -113,7 +115,8 @@ int sm_undo_group(struct sm_found *f, const struct snapmgr_undo_opts *o, uint64_
 		return r;
 	if (ret) {
 		*ret = (struct snapmgr_revert_result){ .in_place = true, .undo = true };
-		(void)strcpy(ret->strategy, "repoint");
+		sm_strategies(f->pool.b.driver, &f->pool.b, ways);
+		(void)sm_copy_text(ret->strategy, sizeof(ret->strategy), ways[0] ? ways[0] : "");
 		(void)strcpy(ret->reason, "the heads and the undo points change places");
 		ret->suspended_us = sm_together_suspended_ns(&t) / 1000;
 		ret->elapsed_us = (sm_monotonic_ns() - start_ns) / 1000;

@@ -34,8 +34,12 @@ static int add_active(const char *name, const char *dm_uuid, uint32_t major, uin
 int sm_active_load(struct sm_active *ret, struct snapmgr_err *err)
 {
 	struct sm_active a = { 0 };
-	int r = sdm_list(SM_DM_UUID, add_active, &a, err);
+	int r;
 
+	*ret = (struct sm_active){ 0 };
+	if (sdm_init(NULL) < 0) /* then no dm device is mapped, and files say so themselves */
+		return 0;
+	r = sdm_list(SM_DM_UUID, add_active, &a, err);
 	if (r < 0) {
 		free(a.uuids);
 		return r == -ENOMEM ? sm_nomem(err) : r;

@@ -44,6 +44,9 @@ enum sm_role {
 	SM_ROLES
 };
 
+#define SM_POOL_DIR    320
+#define SM_FILE_FOLDER ".snapmgr" /* what is ours in it */
+
 /* A pool as its driver sees it. */
 struct sm_backend {
 	const struct sm_driver *driver;
@@ -53,6 +56,9 @@ struct sm_backend {
 	struct sdm_device roles[SM_ROLES]; /* names and UUIDs; filled by sm_backend_init() */
 	dev_t pool_dev;			   /* the mapped pool; 0: not known yet */
 	struct sdm_cookie cookie;	   /* udev's work on what was mapped and unmapped so far */
+	/* Of a pool that is a folder: where it is, absolute and without '/' at its end; else "". */
+	char dir[SM_POOL_DIR];
+	bool reflink; /* its filesystem shares extents between files */
 };
 /* sm_backend_init() - names of the pool's own devices; opens nothing. */
 void sm_backend_init(struct sm_backend *b, const struct sm_driver *driver,
@@ -73,12 +79,14 @@ bool sm_role_parse(const char *dm_uuid, enum sm_role role, struct sm_uuid *ret_p
 /* A volume, snapshot or undo point as its driver sees it. */
 struct sm_vdev {
 	struct sdm_device dm; /* name, UUID, audience, link */
-	uint32_t id;	      /* thin id */
+	uint32_t id;	      /* thin id; or what a driver without dm-thin names contents by */
 	uint64_t size_bytes;
 	/* Of drivers with stores: */
 	bool of_store;	  /* what a store shows: a snapshot, an undo point */
 	bool has_stores;  /* somebody keeps what is overwritten in it */
 	uint32_t merging; /* the store that it takes on; 0: none; SM_ID_UNKNOWN: who knows */
+	char volume[SNAPMGR_NAME_MAX + 1];
+	struct sm_uuid uuid;
 };
 #define SM_ID_UNKNOWN UINT32_MAX
 /**
@@ -87,16 +95,26 @@ struct sm_vdev {
 void sm_vdev_init(struct sm_vdev *v, const struct sm_backend *b, const char *volume,
 		  const char *snapshot, const struct sm_uuid *uuid, bool guest);
 
+/* sm_vdev_info() - whether it is mapped, and as what: as sdm_info(), or the driver's own word. */
+int sm_vdev_info(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_info *ret,
+		 struct snapmgr_err *err);
+/* sm_vdev_info_by_uuid() - the same, while its name may be on its way to another. */
+int sm_vdev_info_by_uuid(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_info *ret,
+			 struct snapmgr_err *err);
+
 struct sm_space {
+	/* meta_bytes 0: the driver has no such thing */
 	uint64_t data_bytes, data_used_bytes, meta_bytes, meta_used_bytes, transaction_id;
 	bool fail, read_only, out_of_data, needs_check;
 };
 
 struct sm_switch_item { /* one of several mapped volumes that change at one instant */
 	const struct sm_vdev *v;
-	int claim_fd; /* open O_EXCL, or -1 */
-	bool online;  /* others have it open */
-	dev_t devno;  /* 0: not known */
+	int claim_fd;	 /* open O_EXCL, or -1 */
+	bool online;	 /* others have it open */
+	dev_t devno;	 /* 0: not known */
+	uint32_t old_id; /* the head until now */
+	bool forget;	 /* nobody will want that back */
 };
 struct sm_switch_opts {
 	int lock_fd; /* the pool's lock, for the guard */
@@ -113,6 +131,7 @@ struct sm_snap_item { /* one of several snapshots at one instant */
 	bool open;   /* by anybody */
 	bool frozen; /* a filesystem on it is frozen: suspend without lockfs */
 	uint32_t new_id;
+	int claim_fd; /* the volume's file, with nobody else at it; -1: not needed */
 };
 
 /* ---- of drivers whose ids lie where the core says, and whose snapshots are stores ---- */
@@ -190,6 +209,8 @@ struct sm_driver {
 	const char *name;	       /* as stored in the catalogue */
 	const char *const *strategies; /* of a revert, cheapest first, NULL-terminated */
 	bool online;		       /* a revert may happen under an open device */
+	/* A pool is a folder (sm_backend.dir), its volumes are files, there without being mapped. */
+	bool files;
 
 	/* Where the core hands out what ids lie on: then it calls these in place of make, copy, repoint,
 	 * and drop takes down what is mapped of an id. NULL: the kernel hands it out. */
@@ -259,6 +280,16 @@ struct sm_driver {
 	/* Forget @id. An absent id is success, so recovery may repeat the call. -EBUSY: mapped. */
 	int (*drop)(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
 
+	/* Whether @v is mapped, and as which device (name, number). NULL: a dm device by its name. */
+	int (*info)(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_info *ret,
+		    struct snapmgr_err *err);
+	/* A volume's contents under its name, where they are not yet (just made, renamed, or somebody
+	 * died in between). Repeatable. NULL: contents have no name of their own. */
+	int (*place)(const struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
+	/* Away from their name, to where place and drop find them by their id. */
+	int (*withdraw)(const struct sm_backend *b, const struct sm_vdev *v,
+			struct snapmgr_err *err);
+
 	/* Links appear once the backend is settled. */
 	int (*map)(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
 	int (*unmap)(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
@@ -281,6 +312,10 @@ struct sm_driver {
 	int (*repoint)(struct sm_backend *b, const struct sm_switch_item *items, size_t n,
 		       const struct sm_switch_opts *opts, sm_commit_fn *commit, void *arg,
 		       struct sdm_switch **ret_settle, struct snapmgr_err *err);
+	/* The id that @v runs on, where that can be told apart from what the catalogue says. Return: 1,
+	 * 0 where it tells nothing, or a negative errno. NULL: the id in its live dm-thin table. */
+	int (*live)(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,
+		    struct snapmgr_err *err);
 	/* What a dead owner left on @v: see sdm_switch_heal(); afterwards *ret_id, *ret_bytes tell
 	 * what runs. -ENOENT: it is not mapped. */
 	int (*heal)(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,
@@ -299,7 +334,7 @@ struct sm_driver {
 			 struct snapmgr_err *err);
 };
 
-extern const struct sm_driver sm_driver_thin, sm_driver_cow;
+extern const struct sm_driver sm_driver_thin, sm_driver_cow, sm_driver_file;
 
 /* sm_driver_find() - by name; -EOPNOTSUPP (unsupported) names those there are. */
 int sm_driver_find(const char *name, const struct sm_driver **ret, struct snapmgr_err *err);

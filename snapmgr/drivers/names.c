@@ -87,6 +87,8 @@ void sm_vdev_init(struct sm_vdev *v, const struct sm_backend *b, const char *vol
 	bool fits;
 
 	*v = (struct sm_vdev){ .dm.read_only = snapshot != NULL };
+	(void)sm_copy_text(v->volume, sizeof(v->volume), volume);
+	v->uuid = *uuid;
 	sm_uuid_text(uuid, text);
 	(void)strcpy(name, "snapmgr");
 	fits = *volume && append(name, "-", b->name) && append(name, "-", volume);
@@ -104,4 +106,17 @@ void sm_vdev_init(struct sm_vdev *v, const struct sm_backend *b, const char *vol
 			       *volume ? volume : text, snapshot);
 	else
 		(void)snprintf(v->dm.link, sizeof(v->dm.link), "%s/%s", b->name, volume);
+}
+
+int sm_vdev_info(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_info *ret,
+		 struct snapmgr_err *err)
+{
+	return b->driver->info ? b->driver->info(b, v, ret, err) : sdm_info(v->dm.name, ret, err);
+}
+
+int sm_vdev_info_by_uuid(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_info *ret,
+			 struct snapmgr_err *err)
+{
+	return b->driver->info ? b->driver->info(b, v, ret, err) :
+				 sdm_info_by_uuid(v->dm.uuid, ret, err);
 }

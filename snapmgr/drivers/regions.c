@@ -2,6 +2,7 @@
 /* Regions of member devices as linear dm devices, and the nodes of dm devices. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/major.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -88,6 +89,10 @@ void sm_node_path(const struct sdm_info *info, char *ret, size_t size)
 {
 	struct stat st;
 
+	if (info->major == LOOP_MAJOR) {
+		(void)snprintf(ret, size, "/dev/%s", info->name);
+		return;
+	}
 	(void)snprintf(ret, size, "/dev/dm-%u", info->minor);
 	if (stat(ret, &st) < 0 || !S_ISBLK(st.st_mode) ||
 	    st.st_rdev != makedev(info->major, info->minor))

@@ -5,7 +5,8 @@
 
 #include "snapmgr/drivers/driver.h"
 
-static const struct sm_driver *const drivers[] = { &sm_driver_thin, &sm_driver_cow };
+static const struct sm_driver *const drivers[] = { &sm_driver_thin, &sm_driver_cow,
+						   &sm_driver_file };
 
 const struct sm_driver *sm_driver_at(size_t i)
 {
@@ -21,5 +22,5 @@ int sm_driver_find(const char *name, const struct sm_driver **ret, struct snapmg
 		}
 	}
 	return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-		       "driver '%.32s' is not known: 'thin' is", name);
+		       "driver '%.32s' is not known: 'thin', 'cow' and 'file' are", name);
 }

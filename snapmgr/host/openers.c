@@ -106,6 +106,47 @@ int shost_openers(bool mapped, shost_opener_fn *visit, void *data)
 	return r;
 }
 
+/* ---- files ---- */
+
+struct file_openers {
+	const struct stat *file;
+	shost_path_user_fn *visit;
+	void *data;
+};
+
+static bool is_file(int fds, const char *name, const struct stat *file)
+{
+	struct statx st;
+
+	return statx(fds, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO,
+		     &st) == 0 &&
+	       S_ISREG(st.stx_mode) && st.stx_ino == file->st_ino &&
+	       makedev(st.stx_dev_major, st.stx_dev_minor) == file->st_dev;
+}
+
+static int look_for_file(int32_t pid, int procfd, void *data)
+{
+	AUTO(shost_close_dir) DIR *fds = shost_dir(procfd, "fd");
+	const struct file_openers *o = data;
+	const char *entry;
+	char name[32];
+
+	while (fds && (entry = shost_next(fds))) {
+		if (!is_file(dirfd(fds), entry, o->file))
+			continue;
+		shost_pid_name(pid, name);
+		return o->visit(pid, name, o->data);
+	}
+	return 0;
+}
+
+int shost_file_openers(const struct stat *file, shost_path_user_fn *visit, void *data)
+{
+	struct file_openers o = { file, visit, data };
+
+	return each_process(look_for_file, &o);
+}
+
 /* ---- paths ---- */
 
 struct path_users {

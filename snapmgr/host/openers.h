@@ -22,4 +22,8 @@ int shost_openers(bool mapped, shost_opener_fn *visit, void *data);
 typedef int shost_path_user_fn(int32_t pid, const char *name, void *data);
 int shost_path_users(const char *folder, shost_path_user_fn *visit, void *data);
 
+/* shost_file_openers() - each process but ours that has this file open, by whatever name */
+struct stat;
+int shost_file_openers(const struct stat *file, shost_path_user_fn *visit, void *data);
+
 #endif

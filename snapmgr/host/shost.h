@@ -91,6 +91,16 @@ typedef int shost_holder_fn(const struct shost_holder *holder, void *data);
 int shost_holders(dev_t devno, unsigned int kinds, shost_holder_fn *visit, void *data,
 		  struct snapmgr_err *err);
 
+/* ---- file_users.c ---- */
+
+/**
+ * shost_file_users() - who has the file behind @fd open: loop devices but @but_loop, processes but ours
+ *
+ * Walks /proc, and sees what this user may see there. Return: as shost_holders().
+ */
+int shost_file_users(int fd, const char *but_loop, shost_holder_fn *visit, void *data,
+		     struct snapmgr_err *err);
+
 /* ---- freeze.c ---- */
 
 /* Filesystems frozen for a snapshot. Zeroed: none. */
