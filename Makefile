@@ -246,6 +246,10 @@ bench:
 	@scripts/bootstrap --bench
 	@$(MAKE) $(JOBS) all $(BENCHES)
 	@scripts/bench $(ROWS)
+# The table of doc/SCALE.md.
+bench-scale:
+	@$(MAKE) $(JOBS) all $(B)/tests/bench/scale
+	@scripts/sandbox --mem 1536M --disk 24G -- $(B)/tests/bench/scale
 bench-keep:
 	@scripts/bench-keep $(KEEP)
 export QUICK
@@ -299,8 +303,8 @@ clean:
 	rm -rf $(B)
 
 FORCE:
-.PHONY: all tests unit-tests fuzzers bootstrap demo check lint format sanitize fuzz torture bench bench-keep bench-switch \
-	install uninstall clean FORCE
+.PHONY: all tests unit-tests fuzzers bootstrap demo check lint format sanitize fuzz torture bench bench-keep \
+	bench-scale bench-switch install uninstall clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
