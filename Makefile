@@ -73,6 +73,9 @@ $(B)/flags: FORCE
 	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
 		echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' >$@
 
+# Its json_object() and libjansson's are two: one that the command exported could take the other's place.
+$(CLI_OBJ): private ALL_CFLAGS += -fvisibility=hidden
+
 # The list of members, so that a source that leaves the list leaves the library too.
 $(B)/members: FORCE
 	@mkdir -p $(@D); echo '$(LIB_OBJ) $(CLI_OBJ)' | cmp -s - $@ || echo '$(LIB_OBJ) $(CLI_OBJ)' >$@
