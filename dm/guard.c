@@ -284,6 +284,16 @@ int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret,
 	return r;
 }
 
+void sdm_guard_committing(struct sdm_guard *g)
+{
+	SM_DO("guard.committing", atomic_store(&g->shared->state, GUARD_COMMITTING));
+}
+
+void sdm_guard_undecided(struct sdm_guard *g)
+{
+	SM_DO("guard.undecided", atomic_store(&g->shared->state, GUARD_ARMED));
+}
+
 void sdm_guard_committed(struct sdm_guard *g)
 {
 	SM_DO("guard.committed", atomic_store(&g->shared->state, GUARD_COMMITTED));

@@ -28,6 +28,16 @@ struct sdm_guard_plan {
  */
 int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret,
 		  struct snapmgr_err *err);
+/**
+ * sdm_guard_committing() - from here on it runs the recovery program first, with the devices suspended
+ * sdm_guard_undecided() - as after sdm_guard_arm() again
+ *
+ * The program finds the lock that the guard holds open as the descriptor that SNAPMGR_LOCK_FD names.
+ * Where it fails, or is not done in ten seconds, or where there is none, the old tables are resumed.
+ * They cannot fail or block.
+ */
+void sdm_guard_committing(struct sdm_guard *guard);
+void sdm_guard_undecided(struct sdm_guard *guard);
 /* sdm_guard_committed() - from here on it resumes into the inactive tables. Cannot fail or block. */
 void sdm_guard_committed(struct sdm_guard *guard);
 /* sdm_guard_dismiss() - all is running again; its copies of the descriptors, but the lock's, are

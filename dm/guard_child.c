@@ -17,10 +17,16 @@
 #include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "dm/guard_child.h"
 
 #define RESUME_TRIES 5
+#define ANSWER_MS    10000 /* how long others may wait for a volume whose owner died */
+#define ANSWER_STEP  5
+#define LOCK_FD	     3
+#define LOCK_ENV     "SNAPMGR_LOCK_FD=3"
+#define ENV_MAX	     1000
 #define STACK_BYTES  12288
 
 #define GUARD __attribute__((section("sdm_guard_text"), noinline))
@@ -77,16 +83,16 @@ static void drop_semaphore(uint32_t cookie)
 		(void)SM_STEP("guard.udev", semctl(id, 0, IPC_RMID));
 }
 
-/* The devices run: from here on nothing is forbidden any more. */
-static void recover(struct guard_child *c)
+/* With the lock, where that is given: it is open in the program, and named in its environment. */
+static void run_recovery(struct guard_child *c, int lock)
 {
 	char *const argv[] = { c->shared->program, c->shared->verb, c->shared->pool, NULL };
+	char *env[ENV_MAX + 2] = { NULL }, word[] = LOCK_ENV;
 	struct sigaction plain = { .sa_handler = SIG_DFL };
 	sigset_t none;
+	size_t n = 0;
 	int fd;
 
-	if (!*c->shared->program)
-		return;
 	for (int s = 1; s < NSIG; s++)
 		(void)sigaction(s, &plain, NULL);
 	(void)sigemptyset(&none);
@@ -94,11 +100,72 @@ static void recover(struct guard_child *c)
 	(void)prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
 	if (c->oom >= 0)
 		(void)!write(c->oom, c->oom_before, strlen(c->oom_before));
-	(void)syscall(SYS_close_range, 0, ~0U, 0);
+	if (lock >= 0 && (lock == LOCK_FD ? fcntl(lock, F_SETFD, 0) : dup2(lock, LOCK_FD)) < 0)
+		return;
+	(void)syscall(SYS_close_range, 0, LOCK_FD - 1, 0);
+	(void)syscall(SYS_close_range, lock >= 0 ? LOCK_FD + 1 : LOCK_FD, ~0U, 0);
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd < 2);
-	(void)SM_STEP("guard.recover", execvp(argv[0], argv));
+	if (fd > LOCK_FD - 1)
+		(void)close(fd);
+	for (; n < ENV_MAX && environ && environ[n]; n++)
+		env[n] = environ[n];
+	if (lock >= 0)
+		env[n] = word;
+	(void)SM_STEP("guard.recover", execvpe(argv[0], argv, env));
+}
+
+/* The devices run: from here on nothing is forbidden any more. */
+static void recover(struct guard_child *c)
+{
+	if (*c->shared->program)
+		run_recovery(c, -1);
+}
+
+/* With a process group of its own: what it starts has the lock, too, and has to go with it. */
+static void answer(struct guard_child *c, int lock)
+{
+	(void)setpgid(0, 0);
+	run_recovery(c, lock);
+	_exit(127);
+}
+
+/* Return: 0, -EAGAIN where it still runs, or another error. */
+GUARD static int look_for(pid_t pid)
+{
+	int status;
+	pid_t r = waitpid(pid, &status, WNOHANG | __WALL);
+
+	if (r == 0)
+		return -EAGAIN;
+	return r == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+}
+
+/*
+ * The owner died in its commit. Which tables are right, the catalogue knows; so the recovery program is
+ * run now, and resumes them. It may need what is suspended (the root filesystem, if it is not in
+ * memory), and hangs then: so it gets a time, after which it is killed, and runs no further than the
+ * end of whatever it hangs in. Return: whether all is done.
+ */
+GUARD static bool is_settled(struct guard_child *c)
+{
+	const int lock = c->n_fds > c->shared->n_thaw ? c->fds[c->shared->n_thaw] : -1;
+	int r = -EAGAIN;
+	long pid;
+
+	if (atomic_load(&c->shared->state) != GUARD_COMMITTING || !*c->shared->program)
+		return false;
+	pid = SM_STEP("guard.ask", syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL));
+	if (pid == 0)
+		answer(c, lock);
+	for (int ms = 0; pid > 0 && r == -EAGAIN && ms < ANSWER_MS; ms += ANSWER_STEP) {
+		(void)poll(NULL, 0, ANSWER_STEP);
+		r = look_for((pid_t)pid);
+	}
+	if (pid > 0 && r == -EAGAIN)
+		(void)SM_STEP("guard.give_up", kill(-(pid_t)pid, SIGKILL));
+	return pid > 0 && r == 0;
 }
 
 GUARD size_t sdm_guard_take_fds(int sock, int fds[GUARD_FDS_MAX])
@@ -127,14 +194,19 @@ GUARD void sdm_guard_close_fds(const int fds[], size_t n)
 
 GUARD static void raise_alarm(struct guard_child *c)
 {
+	bool settled;
+
 	if (atomic_load(&c->shared->state) == GUARD_IDLE)
 		_exit(0);
 	c->n_fds = sdm_guard_take_fds(c->sock, c->fds);
-	wake_devices(c);
+	settled = is_settled(c);
+	if (!settled)
+		wake_devices(c);
 	/* The pool's lock goes when all is running. */
 	SM_DO("guard.unlock", sdm_guard_close_fds(c->fds, c->n_fds));
 	drop_semaphore(c->shared->cookie);
-	recover(c);
+	if (!settled)
+		recover(c);
 	_exit(0);
 }
 
@@ -177,6 +249,9 @@ static void lock_memory(const struct guard_child *c)
 		     (size_t)(__stop_sdm_guard_text - __start_sdm_guard_text));
 	lock_page_of((const void *)(uintptr_t)ioctl, 128);
 	lock_page_of((const void *)(uintptr_t)poll, 256);
+	lock_page_of((const void *)(uintptr_t)syscall, 128);
+	lock_page_of((const void *)(uintptr_t)waitpid, 256);
+	lock_page_of((const void *)(uintptr_t)kill, 128);
 	lock_page_of((const void *)(uintptr_t)close, 128);
 	lock_page_of((const void *)(uintptr_t)recvmsg, 256);
 	lock_page_of((const void *)(uintptr_t)memcpy, 1024);

@@ -11,7 +11,8 @@
 #define GUARD_DEVICES_MAX 240
 #define GUARD_FDS_MAX	  250 /* the kernel passes 253 at once */
 
-enum guard_state { GUARD_IDLE, GUARD_ARMED, GUARD_COMMITTED };
+/* While COMMITTING only what the commit left on the disks says which tables are right. */
+enum guard_state { GUARD_IDLE, GUARD_ARMED, GUARD_COMMITTING, GUARD_COMMITTED };
 
 /* The plan, in memory that both share. */
 struct guard_shared {

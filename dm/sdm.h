@@ -272,6 +272,11 @@ int sdm_switch_prepare(const struct sdm_switch_device *devs, size_t n,
  * a frozen filesystem).
  */
 int sdm_switch_suspend(struct sdm_switch *sw, struct snapmgr_err *err);
+/**
+ * sdm_switch_committing() - who dies from here to sdm_switch_committed() may have committed or not: its
+ * guard asks the recovery program, with all suspended, for a bounded time. Cannot fail.
+ */
+void sdm_switch_committing(struct sdm_switch *sw);
 /* sdm_switch_committed() - tell the guard that the new tables are the truth now. Cannot fail. */
 void sdm_switch_committed(struct sdm_switch *sw);
 /* sdm_switch_resume() - resume all into what is loaded, thaw, unblock signals, dismiss the guard. */

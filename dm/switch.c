@@ -34,7 +34,7 @@ struct sdm_switch {
 	struct sdm_cookie cookie;
 	struct sdm_critical critical;
 	uint64_t began_ns, suspended_ns;
-	bool over; /* resumed, or back */
+	bool committing, over; /* over: resumed, or back */
 	size_t n;
 	struct member members[];
 };
@@ -230,6 +230,8 @@ void sdm_switch_back(struct sdm_switch *sw)
 
 	if (sw->over)
 		return;
+	if (sw->committing)
+		sdm_guard_undecided(sw->guard);
 	clear_all(sw);
 	r = resume_all(sw, NULL);
 	finish(sw, r == 0);
@@ -401,6 +403,12 @@ int sdm_switch_suspend(struct sdm_switch *sw, struct snapmgr_err *err)
 	if (r < 0)
 		sdm_switch_back(sw);
 	return r;
+}
+
+void sdm_switch_committing(struct sdm_switch *sw)
+{
+	sdm_guard_committing(sw->guard);
+	sw->committing = true;
 }
 
 void sdm_switch_committed(struct sdm_switch *sw)

@@ -12,12 +12,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -259,6 +262,21 @@ static int open_file(const char *path)
 	return SM_STEP("lock.open", open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
 }
 
+/* What the guard of volumes that are suspended gives to the program that is to recover them. */
+static int open_inherited(const char *path)
+{
+	const char *text = secure_getenv(SLOCK_FD_ENV);
+	struct stat ours, theirs;
+	char *end;
+	long fd = text ? strtol(text, &end, 10) : -1;
+
+	if (fd < 0 || fd > INT_MAX || *end || fstat((int)fd, &ours) < 0 || stat(path, &theirs) < 0 ||
+	    ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino)
+		return -1;
+	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC); /* not for programs that we start */
+	return SM_STEP("lock.inherit", fcntl((int)fd, F_DUPFD_CLOEXEC, 0));
+}
+
 static _Atomic uint64_t serials = 1;
 
 static void lock_path(const char *name, char ret[SCAT_RUN_PATH])
@@ -275,7 +293,10 @@ static int open_lock(const char *name, struct slock *ret, struct snapmgr_err *er
 	int r = 0;
 
 	lock_path(name, path);
-	*ret = (struct slock){ .fd = open_file(path) };
+	*ret = (struct slock){ .fd = open_inherited(path) };
+	ret->inherited = ret->fd >= 0;
+	if (ret->fd < 0)
+		ret->fd = open_file(path);
 	if (ret->fd < 0 && errno == ENOENT && name[0] != '/') {
 		r = sm_mkdir_p(scat_run_dir(), 0700, err);
 		if (r < 0)
@@ -336,7 +357,8 @@ void slock_park(struct slock *lock)
 		return;
 	if (!lock->abandoned)
 		SM_DO("lock.clear", memset(lock->shared->holder, 0, 1));
-	(void)lock_byte(lock->fd, F_UNLCK, MAIN_BYTE);
+	if (!lock->inherited)
+		(void)lock_byte(lock->fd, F_UNLCK, MAIN_BYTE);
 	lock->held = false;
 }
 

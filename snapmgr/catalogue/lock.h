@@ -23,10 +23,14 @@ struct slock {
 	uint64_t serial;	     /* of this descriptor, unique in the process */
 	struct slock_shared *shared; /* the file, mapped */
 	bool held;
+	bool inherited; /* others hold it with us, and it is theirs to unlock */
 	bool abandoned; /* its last holder died with it. Stays so, for the next one, until cleared */
 	struct slock_holder dead; /* where abandoned: who that was */
 };
 #define SLOCK_NONE ((struct slock){ .fd = -1 })
+
+/* The environment's name of an open lock: who has that holds it together with whoever started it. */
+#define SLOCK_FD_ENV "SNAPMGR_LOCK_FD"
 
 /**
  * slock_take() - the exclusive lock named @name ("host", or a pool's UUID), made where absent; a name

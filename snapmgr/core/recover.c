@@ -242,6 +242,20 @@ static void describe_dead(struct sm_pool *pool, const struct scat_volume *v,
 			outcome(pool, dead, v));
 }
 
+/*
+ * A commit whose owner died between its write and its flush counts from here on: what is resumed into it
+ * will be written to, and nobody takes that back.
+ */
+static int make_last(struct sm_pool *pool, struct snapmgr_err *err)
+{
+	int r = scat_begin(pool->cat, err);
+
+	if (r == 0)
+		r = scat_commit(pool->cat, true, err);
+	scat_rollback(pool->cat);
+	return r;
+}
+
 /* Return: 0, 1 where something was put off, or a negative errno. */
 static int heal_all(struct sm_pool *pool, struct snapmgr_err *err)
 {
@@ -249,8 +263,10 @@ static int heal_all(struct sm_pool *pool, struct snapmgr_err *err)
 	char text[SNAPMGR_MESSAGE_MAX] = "";
 	const struct scat_volume *of = NULL;
 	struct scat_volume v;
-	int r = pool->b.driver->let_go ? pool->b.driver->let_go(&pool->b, err) : 0;
+	int r = make_last(pool, err);
 
+	if (r == 0 && pool->b.driver->let_go)
+		r = pool->b.driver->let_go(&pool->b, err);
 	if (r == 0)
 		r = scat_begin(pool->cat, err);
 	if (r == 0)

@@ -135,6 +135,7 @@ int thin_repoint(struct sm_backend *b, const struct sm_switch_item *items, size_
 		r = sdm_switch_suspend(sw, err);
 	if (r < 0)
 		return r;
+	sdm_switch_committing(sw);
 	r = commit(arg, err);
 	if (r < 0) {
 		sdm_switch_back(sw);

@@ -67,6 +67,16 @@ int sdm_guard_arm(const struct sdm_guard_plan *plan, struct sdm_guard **ret,
 	return 0;
 }
 
+void sdm_guard_committing(struct sdm_guard *guard)
+{
+	(void)guard;
+}
+
+void sdm_guard_undecided(struct sdm_guard *guard)
+{
+	(void)guard;
+}
+
 void sdm_guard_committed(struct sdm_guard *guard)
 {
 	(void)guard;

@@ -5,7 +5,10 @@
  * The linker hands us the calls of the library named here (--wrap, see the Makefile); all else is real.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../pool_lab.h"
 #include "snapmgr/catalogue/catalogue.h"
@@ -28,7 +31,7 @@ int __wrap_sdm_load(const struct sdm_device *dev, const struct sdm_target *targe
 		    struct snapmgr_err *err);
 
 /* How the next durable commit goes, and what comes after it. */
-static enum { COMMITS, NOT_DONE, DONE_BUT_FAILS } commit_goes;
+static enum { COMMITS, NOT_DONE, DONE_BUT_FAILS, DONE_BUT_DIES } commit_goes;
 static int opens_fail, resumes_fail, loads_fail;
 
 int __wrap_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
@@ -37,7 +40,9 @@ int __wrap_scat_commit(struct scat *cat, bool durable, struct snapmgr_err *err)
 
 	if (!durable || commit_goes == COMMITS)
 		return __real_scat_commit(cat, durable, err);
-	r = commit_goes == DONE_BUT_FAILS ? __real_scat_commit(cat, durable, err) : 0;
+	r = commit_goes != NOT_DONE ? __real_scat_commit(cat, durable, err) : 0;
+	if (commit_goes == DONE_BUT_DIES)
+		(void)kill(getpid(), SIGKILL);
 	commit_goes = COMMITS;
 	return r < 0 ? r : sm_fail(err, SNAPMGR_IO, EIO, "cannot flush the catalogue");
 }
@@ -292,6 +297,74 @@ ATF_TC_BODY(a_volume_that_cannot_be_healed_says_so_and_keeps_no_other_one_from_w
 	check_old();
 }
 
+/* After that nobody but its guard knows of the volume. */
+static void revert_and_die(const char *recover_program)
+{
+	int status;
+	pid_t pid;
+
+	make_volume();
+	lab_recover_program = recover_program;
+	pid = fork();
+	if (pid == 0) {
+		lab_reopen();
+		commit_goes = DONE_BUT_DIES;
+		(void)snapmgr_revert(lab, "p/v@s", NULL, NULL, NULL);
+		_exit(1);
+	}
+	lab_recover_program = NULL;
+	ATF_REQUIRE_EQ(pid, waitpid(pid, &status, 0));
+	ATF_REQUIRE(WIFSIGNALED(status));
+}
+
+/* Return: for how long somebody who writes has to wait, in ms. */
+static uint64_t wait_for_resume(void)
+{
+	const uint64_t start_ns = sm_monotonic_ns();
+	struct sdm_info info;
+
+	do {
+		lab_sleep_ms(5);
+		LAB_DO(sdm_info("snapmgr-p-v", &info, &err));
+	} while (info.suspended && sm_monotonic_ns() - start_ns < UINT64_C(60000000000));
+	return (sm_monotonic_ns() - start_ns) / 1000000;
+}
+
+ATF_TC_WITHOUT_HEAD(an_owner_that_dies_after_its_commit_leaves_what_it_committed);
+ATF_TC_BODY(an_owner_that_dies_after_its_commit_leaves_what_it_committed, tc)
+{
+	revert_and_die("snapmgr");
+	(void)wait_for_resume();
+	ATF_CHECK(head_is('s'));
+	check_new();
+}
+
+ATF_TC_WITHOUT_HEAD(where_nothing_can_read_the_catalogue_the_old_head_runs_on);
+ATF_TC_BODY(where_nothing_can_read_the_catalogue_the_old_head_runs_on, tc)
+{
+	revert_and_die("/bin/false");
+	(void)wait_for_resume();
+	lab_write(lab_node("p/v"), 0, SIZE, 'h', LAB_DIRECT); /* accepted: never thrown away */
+	LAB_DO(snapmgr_recover(lab, "p", NULL, NULL, &err));
+	check_old();
+}
+
+/* As a program does that lies on what is suspended. */
+ATF_TC_WITHOUT_HEAD(who_writes_waits_for_a_bounded_time_where_recovery_hangs);
+ATF_TC_BODY(who_writes_waits_for_a_bounded_time_where_recovery_hangs, tc)
+{
+	uint64_t ms;
+
+	lab_run("printf '#!/bin/sh\\n[ -z \"$SNAPMGR_LOCK_FD\" ] || sleep 1000\\n' >/tmp/hang; "
+		"chmod +x /tmp/hang");
+	revert_and_die("/tmp/hang");
+	ms = wait_for_resume();
+	ATF_CHECK_MSG(ms > 5000 && ms < 30000, "%ju ms", (uintmax_t)ms);
+	lab_write(lab_node("p/v"), 0, SIZE, 'h', LAB_DIRECT);
+	LAB_DO(snapmgr_recover(lab, "p", NULL, NULL, &err));
+	check_old();
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_table_that_is_refused_changes_nothing);
@@ -306,5 +379,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, an_undo_whose_commit_is_of_unknown_outcome_loses_neither_head);
 	ATF_TP_ADD_TC(tp,
 		      a_volume_that_cannot_be_healed_says_so_and_keeps_no_other_one_from_working);
+	ATF_TP_ADD_TC(tp, an_owner_that_dies_after_its_commit_leaves_what_it_committed);
+	ATF_TP_ADD_TC(tp, where_nothing_can_read_the_catalogue_the_old_head_runs_on);
+	ATF_TP_ADD_TC(tp, who_writes_waits_for_a_bounded_time_where_recovery_hangs);
 	return atf_no_error();
 }
