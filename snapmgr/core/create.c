@@ -125,14 +125,19 @@ static void take_back(struct sm_pool *pool, const struct scat_volume *v)
 		(void)sm_garbage_drop(pool, NULL);
 }
 
-/* Kernel first, then the commit that makes it real; what a crash leaves between is an unnamed id. */
+/*
+ * Kernel first, then the commit that makes it real; what a crash leaves between is an unnamed id. Who dies
+ * after the commit is said to have been at it, so that recovery maps the volume.
+ */
 static int make_volume(struct sm_pool *pool, struct scat_volume *v,
 		       const struct snapmgr_create_opts *o, sm_make_fn *make, void *arg,
 		       struct snapmgr_err *err)
 {
 	struct sm_vdev dev;
-	int r = sm_id_make(pool, make, arg, &v->c.thin, err);
+	int r = sm_op_begin(pool, "create", v->c.name, NULL, 0, err);
 
+	if (r == 0)
+		r = sm_id_make(pool, make, arg, &v->c.thin, err);
 	if (r == 0) {
 		r = write_rows(pool, v, o, err);
 		if (r < 0 && r != -EIO) /* after -EIO nobody knows: the next one of that id looks */

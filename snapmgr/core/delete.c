@@ -166,7 +166,7 @@ static int take_undo_down(const struct scat_undo *u, void *data)
 static int take_all_down(struct del *d)
 {
 	struct sm_vdev dev;
-	int r = sm_active_load(&d->active, d->err);
+	int r = 0;
 
 	for (size_t i = 0; i < d->n && r == 0; i++) {
 		sm_snapshot_device(&d->f.pool, &d->snapshots[i], &dev);
@@ -277,11 +277,14 @@ static int write_all(struct del *d)
 static int commit(struct del *d)
 {
 	const char *owner = d->f.has_set ? d->f.group.name : d->f.volume.c.name;
+	/* What recovery is to map again, should we die before the commit. */
+	const bool mapped = !only_snapshots(d) &&
+			    sm_active_has(&d->active, &d->f.volume.c.uuid);
 	int r = sm_op_begin(&d->f.pool, "delete", owner,
 			    d->f.has_set      ? d->f.set.name :
 			    d->f.has_snapshot ? d->f.snapshot.c.name :
 						NULL,
-			    0, d->err);
+			    mapped ? d->f.volume.c.thin : 0, d->err);
 
 	if (r == 0)
 		r = take_all_down(d);
@@ -335,6 +338,8 @@ static int run(struct del *d)
 
 	if (r == 0)
 		r = show_all(d);
+	if (r == 0)
+		r = sm_active_load(&d->active, d->err);
 	if (r < 0 || d->opts->dry_run)
 		return r < 0 ? r : take_all_down(d);
 	r = commit(d);

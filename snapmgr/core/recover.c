@@ -224,6 +224,8 @@ static const char *outcome(struct sm_pool *pool, const struct slock_holder *dead
 {
 	if (!v)
 		return outcome_of_group(pool, dead);
+	if (strcmp(dead->verb, "create") == 0)
+		return ": it is done";
 	if (!dead->head)
 		return "";
 	return v->c.thin == dead->head ? ": the volume is as it was before" : ": it is done";
@@ -289,6 +291,28 @@ static int heal_all(struct sm_pool *pool, struct snapmgr_err *err)
 	return r == 0 ? h.several_left : r;
 }
 
+/* A volume that was just made, or was to be deleted and is there still: its owner would have mapped it. */
+static void map_dead_volume(struct sm_pool *pool)
+{
+	const struct slock_holder *dead = &pool->lock.dead;
+	const bool made = strcmp(dead->verb, "create") == 0;
+	struct snapmgr_err why = { 0 };
+	struct scat_volume v;
+	struct sdm_info info;
+	struct sm_vdev dev;
+	int r;
+
+	if (!pool->b.driver->map || (!made && (strcmp(dead->verb, "delete") != 0 || !dead->head)) ||
+	    !dead_volume(pool, &v) || (made && !v.autostart))
+		return;
+	sm_volume_device(pool, &v, &dev);
+	r = sdm_info_by_uuid(dev.dm.uuid, &info, &why);
+	if (r == 0 && !info.exists)
+		r = pool->b.driver->map(&pool->b, &dev, &why);
+	if (r < 0)
+		sm_warn(pool->sm, "'%s/%s' is inactive: %s", pool->row.name, v.c.name, why.message);
+}
+
 int sm_recover_abandoned(struct sm_pool *pool, struct snapmgr_err *err)
 {
 	int left = heal_all(pool, err);
@@ -298,6 +322,7 @@ int sm_recover_abandoned(struct sm_pool *pool, struct snapmgr_err *err)
 		r = sm_merge_tend(pool, err);
 	if (r < 0)
 		return r;
+	map_dead_volume(pool);
 	pool->lock.dead = (struct slock_holder){ 0 }; /* told once */
 	pool->lock.abandoned = left > 0;
 	return 0;

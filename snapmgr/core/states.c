@@ -6,6 +6,7 @@
 #include "snapmgr/core/lasting.h"
 
 const struct sm_transition sm_transitions[] = {
+	{ "create", SCAT_CREATING, SCAT_STATES },
 	{ "snapshot", SCAT_SNAPSHOTTING, SCAT_STATES },
 	{ "revert", SCAT_REVERTING, SCAT_RESTORING },
 	{ "undo", SCAT_REVERTING, SCAT_STATES },

@@ -198,8 +198,6 @@ static bool look(const struct verb *v, bool rebooted)
 	bool rows = rebooted && v->flags & VERB_REMAPS;
 	struct picture now;
 
-	if (v->mend)
-		v->mend();
 	picture_take(&now, &shared->before, flags);
 	if (!texts_differ(rows ? now.rows : now.text,
 			  rows ? shared->after.rows : shared->after.text))
@@ -220,8 +218,6 @@ static void look_again(const struct verb *v, bool known, bool done, bool reboote
 
 	if (v->flags & VERB_POOL && rebooted && was_active(&shared->after))
 		activate_pool(v);
-	if (v->mend)
-		v->mend();
 	picture_take(&now, &shared->before, flags);
 	if (rebooted && v->flags & VERB_REMAPS && !(v->flags & VERB_POOL))
 		return; /* what is mapped then is another matter */

@@ -28,8 +28,6 @@ struct verb {
 	/* half() - with VERB_MIDWAY, after start(): leave something behind that was cut short. */
 	void (*half)(void);
 	int (*run)(struct snapmgr_err *err);
-	/* mend() - what its user may have to do by himself once it was recovered; NULL: nothing. */
-	void (*mend)(void);
 	unsigned int flags;
 	/* What the same again may answer where it was done already; neither: it just succeeds. */
 	enum snapmgr_code again, or_again, or_inactive;

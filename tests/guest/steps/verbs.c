@@ -172,13 +172,6 @@ static void no_n(void)
 	gone("p/n");
 }
 
-/* Cut short at its very end, or beginning, it is there and not mapped; "activate" maps it. */
-static void map_n(void)
-{
-	if (lab_exists("p/n"))
-		LAB_DO(snapmgr_activate(lab, "p/n", NULL, NULL, &err));
-}
-
 static int create(struct snapmgr_err *err)
 {
 	return create_at("p/n", NULL, err);
@@ -745,10 +738,9 @@ static int pool_restore(struct snapmgr_err *err)
 }
 
 const struct verb verbs[] = {
-	{ "create", .start = no_n, .run = create, .mend = map_n, .again = SNAPMGR_EXISTS },
-	{ "create --from", .start = no_n, .run = create_from, .mend = map_n,
-	  .again = SNAPMGR_EXISTS },
-	{ "clone", .start = no_n, .run = clone_one, .mend = map_n, .again = SNAPMGR_EXISTS },
+	{ "create", .start = no_n, .run = create, .again = SNAPMGR_EXISTS },
+	{ "create --from", .start = no_n, .run = create_from, .again = SNAPMGR_EXISTS },
+	{ "clone", .start = no_n, .run = clone_one, .again = SNAPMGR_EXISTS },
 	{ "snapshot", .start = no_s, .run = snapshot, .again = SNAPMGR_EXISTS },
 	{ "snapshot of two", .start = no_s, .run = snapshot_both, .again = SNAPMGR_EXISTS },
 	{ "snapshot, inactive", .start = no_s_and_inactive, .run = snapshot_inactive,
@@ -775,12 +767,9 @@ const struct verb verbs[] = {
 	{ "delete a snapshot", .start = have_s, .run = delete_snapshot,
 	  .again = SNAPMGR_NOT_FOUND },
 	{ "delete a parent", .start = have_tree, .run = delete_parent, .again = SNAPMGR_NOT_FOUND },
-	{ "delete a volume", .start = have_empty, .run = delete_volume, .mend = map_n,
-	  .again = SNAPMGR_NOT_FOUND },
-	{ "delete --recursive", .start = have_tree, .run = delete_recursive, .mend = map_n,
-	  .again = SNAPMGR_NOT_FOUND },
-	{ "delete --keep-snapshots", .start = have_tree, .run = delete_keep, .mend = map_n,
-	  .again = SNAPMGR_NOT_FOUND },
+	{ "delete a volume", .start = have_empty, .run = delete_volume, .again = SNAPMGR_NOT_FOUND },
+	{ "delete --recursive", .start = have_tree, .run = delete_recursive, .again = SNAPMGR_NOT_FOUND },
+	{ "delete --keep-snapshots", .start = have_tree, .run = delete_keep, .again = SNAPMGR_NOT_FOUND },
 	{ "hold", .start = not_held, .run = hold },
 	{ "set", .start = no_label, .run = set },
 	{ "activate a volume", .start = inactive_w, .run = activate_volume, .flags = VERB_REMAPS },
