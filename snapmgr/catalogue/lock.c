@@ -270,8 +270,8 @@ static int open_inherited(const char *path)
 	char *end;
 	long fd = text ? strtol(text, &end, 10) : -1;
 
-	if (fd < 0 || fd > INT_MAX || *end || fstat((int)fd, &ours) < 0 || stat(path, &theirs) < 0 ||
-	    ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino)
+	if (fd < 0 || fd > INT_MAX || *end || fstat((int)fd, &ours) < 0 ||
+	    stat(path, &theirs) < 0 || ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino)
 		return -1;
 	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC); /* not for programs that we start */
 	return SM_STEP("lock.inherit", fcntl((int)fd, F_DUPFD_CLOEXEC, 0));
@@ -315,7 +315,9 @@ static int open_lock(const char *name, struct slock *ret, struct snapmgr_err *er
 
 int slock_retake(const char *name, uint32_t wait_ms, struct slock *lock, struct snapmgr_err *err)
 {
-	int r = others_wait(lock) ? -EAGAIN : lock_byte(lock->fd, F_WRLCK, MAIN_BYTE);
+	/* Those who wait, wait for what has been inherited. */
+	int r = !lock->inherited && others_wait(lock) ? -EAGAIN :
+							lock_byte(lock->fd, F_WRLCK, MAIN_BYTE);
 
 	if (r == -EAGAIN && wait_ms > 0)
 		r = wait_in_queue(lock, wait_ms);

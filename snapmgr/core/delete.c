@@ -278,8 +278,7 @@ static int commit(struct del *d)
 {
 	const char *owner = d->f.has_set ? d->f.group.name : d->f.volume.c.name;
 	/* What recovery is to map again, should we die before the commit. */
-	const bool mapped = !only_snapshots(d) &&
-			    sm_active_has(&d->active, &d->f.volume.c.uuid);
+	const bool mapped = !only_snapshots(d) && sm_active_has(&d->active, &d->f.volume.c.uuid);
 	int r = sm_op_begin(&d->f.pool, "delete", owner,
 			    d->f.has_set      ? d->f.set.name :
 			    d->f.has_snapshot ? d->f.snapshot.c.name :

@@ -263,10 +263,11 @@ int sm_members_find(const char *pool, struct sm_members *ret, struct snapmgr_err
 		found = t;
 	}
 	if (!found && list.damaged.code == SNAPMGR_IO) /* any disk at all */
-		return sm_fail(err, SNAPMGR_NOT_FOUND, ENOENT,
-			       "there is no pool '%.40s' ('snapmgr pool list' shows those there are); "
-			       "or is it on this one? %.500s",
-			       pool, list.damaged.message);
+		return sm_fail(
+			err, SNAPMGR_NOT_FOUND, ENOENT,
+			"there is no pool '%.40s' ('snapmgr pool list' shows those there are); "
+			"or is it on this one? %.500s",
+			pool, list.damaged.message);
 	if (!found && list.damaged.code) /* most likely what was meant */
 		return sm_fail(err, list.damaged.code, list.damaged.errnum,
 			       "there is no pool '%.40s' that can be read: %.500s", pool,

@@ -19,7 +19,7 @@
 #define POINTS_MAX  2000
 #define LOST_MAX    10
 #define CHECK_EVERY 24
-#define RESUMED_MS  5000
+#define RESUMED_MS  15000 /* its guard gives recovery ten seconds */
 
 /* What comes after the kill. */
 #define WRITE  1u /* something is written to what runs */

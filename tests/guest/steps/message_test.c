@@ -105,8 +105,6 @@ static void again(const struct verb *v, bool done)
 		lose("the same again: %s: %s", snapmgr_code_name(err.code), err.message);
 	if (done) /* once more may be one more, or the way back */
 		return;
-	if (v->mend)
-		v->mend();
 	picture_take(&now, &shared->before, v->flags);
 	if (texts_differ(now.text, shared->after.text))
 		lose("the same again: %s", texts_differ(now.text, shared->after.text));
