@@ -31,7 +31,7 @@ ATF_TC_BODY(random_copies_end_as_memcpy_would, tc)
 	run(1, 101);
 	ATF_CHECK(io_plan_counts.failed_copies > 5);
 	ATF_CHECK(io_plan_counts.resumed > 5);
-	ATF_CHECK(io_plan_counts.checkpoints > 50);
+	ATF_CHECK(io_plan_counts.checkpoints > 10); /* how many depends on what ends first */
 	ATF_CHECK(io_plan_counts.zeroes > 20);
 	ATF_CHECK(io_plan_counts.differing > 100);
 }
