@@ -688,7 +688,10 @@ struct snapmgr_capability {
 	bool revert_to_snapshot_support;
 	bool create_share_from_snapshot_support;
 	bool in_place, online;
-	const char *const *strategies; /* NULL-terminated, borrowed */
+	bool diff;
+	const char *const *strategies; /* of a revert, cheapest first; NULL-terminated, borrowed */
+	const char *missing; /* what this machine lacks for it, or for a strategy that a pool has not
+			      * therefore; static, NULL: nothing */
 };
 typedef int snapmgr_capability_fn(const struct snapmgr_capability *cap, void *data);
 int snapmgr_capabilities(struct snapmgr *sm, const char *pool, snapmgr_capability_fn *visit,

@@ -296,6 +296,7 @@ static void capability_json(struct json *j, const struct snapmgr_capability *c)
 		{ "create_share_from_snapshot_support", c->create_share_from_snapshot_support },
 		{ "in_place", c->in_place },
 		{ "online", c->online },
+		{ "diff", c->diff },
 	};
 
 	json_object(j);
@@ -312,6 +313,8 @@ static void capability_json(struct json *j, const struct snapmgr_capability *c)
 	for (const char *const *s = c->strategies; s && *s; s++)
 		json_text(j, *s);
 	json_end(j);
+	json_key(j, "missing");
+	json_text(j, c->missing);
 	json_end(j);
 }
 
@@ -329,7 +332,9 @@ static void capability_row(struct table *t, const struct snapmgr_capability *c)
 	table_cell(t, c->create_share_from_snapshot_support ? "yes" : "no");
 	table_cell(t, c->in_place ? "yes" : "no");
 	table_cell(t, c->online ? "yes" : "no");
-	table_cell(t, text);
+	table_cell(t, c->diff ? "yes" : "no");
+	table_cell(t, *text ? text : "-");
+	table_cell(t, c->missing ? c->missing : "-");
 	table_end_row(t, TABLE_NORMAL);
 }
 
@@ -347,7 +352,7 @@ static int visit_capability(const struct snapmgr_capability *c, void *data)
 static int run_capabilities(struct cmd *cmd)
 {
 	static const char *const names[] = { "DRIVER", "POOL",	   "SNAPSHOT", "REVERT",
-					     "CLONE",  "IN PLACE", "ONLINE",   "STRATEGIES" };
+					     "CLONE",  "IN PLACE", "ONLINE",   "DIFF", "STRATEGIES", "MISSING" };
 	struct listing l = { .cmd = cmd, .table = { .columns = SM_ARRAY(names) } };
 	const char *pool = cmd->n_args ? cmd->args[0] : NULL;
 	int r;

@@ -3,6 +3,16 @@
 #include "snapmgr/core/core.h"
 #include "snapmgr/core/strategy.h"
 
+/* The first thing that is not there: for the driver, or for a way that its table has. */
+static const char *missing(const struct sm_driver *driver, const struct sm_backend *backend)
+{
+	const char *text = driver->lacks ? driver->lacks(backend, NULL) : NULL;
+
+	for (const char *const *s = driver->strategies; driver->lacks && s && *s && !text; s++)
+		text = driver->lacks(backend, *s);
+	return text;
+}
+
 /* @backend NULL: the driver as such. @ways: what ret->strategies points to. */
 static void describe(const struct sm_driver *driver, const struct sm_backend *backend,
 		     const char *ways[SM_WAYS], struct snapmgr_capability *ret)
@@ -14,7 +24,9 @@ static void describe(const struct sm_driver *driver, const struct sm_backend *ba
 		.create_share_from_snapshot_support = driver->snapshot && driver->copy,
 		.in_place = sm_driver_reverts(driver),
 		.online = sm_driver_reverts(driver) && driver->online,
+		.diff = driver->diff != NULL,
 		.strategies = ways,
+		.missing = missing(driver, backend),
 	};
 	(void)sm_copy_text(ret->driver, sizeof(ret->driver), driver->name);
 	if (backend)

@@ -16,9 +16,20 @@ static const struct sm_store_driver stores = {
 	.retable = cow_retable,
 };
 
+static const char *lacks(const struct sm_backend *b, const char *strategy)
+{
+	static const char *const targets[] = { "snapshot", "snapshot-origin", "snapshot-merge" };
+
+	for (size_t i = 0; !b && !strategy && i < SM_ARRAY(targets); i++)
+		if (sdm_target_known(targets[i], NULL) <= 0)
+			return "the kernel has no device-mapper target 'snapshot', or not all of it";
+	return NULL;
+}
+
 const struct sm_driver sm_driver_cow = {
 	.name = "cow",
 	.strategies = strategies,
+	.lacks = lacks,
 	.stores = &stores,
 	.chunk_for = cow_chunk_for,
 	.start = cow_start,
