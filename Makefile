@@ -150,6 +150,8 @@ REPLAY = $(MODEL) $(addprefix $(B)/tests/model/,rig.o wlog.o)
 $(B)/tests/guest/faults/replay_test $(B)/tests/guest/faults/disk_test $(B)/tests/torture/guest/replay: $(REPLAY)
 $(B)/tests/guest/faults/replay_test: private LDFLAGS += -Wl,--wrap=fdatasync
 $(BENCHES): $(BENCH_PARTS)
+STEPS_WATCHED = dm_task_create dm_task_run fdatasync pwrite pread open ioctl fcntl
+$(B)/tests/bench/steps: private LDFLAGS += $(STEPS_WATCHED:%=-Wl,--wrap=%)
 $(B)/tests/bench/switch: $(MODEL) $(B)/tests/model/wlog.o
 # What runs in the guests whose plug is pulled.
 WORKERS = $(B)/tests/host/plug_work
@@ -253,6 +255,10 @@ bench:
 bench-scale:
 	@$(MAKE) $(JOBS) all $(B)/tests/bench/scale
 	@scripts/sandbox --mem 1536M --disk 24G -- $(B)/tests/bench/scale
+# The tables of doc/PERFORMANCE.md.
+bench-steps:
+	@$(MAKE) $(JOBS) all $(B)/tests/bench/steps
+	@scripts/sandbox --disk 4G -- $(B)/tests/bench/steps
 bench-keep:
 	@scripts/bench-keep $(KEEP)
 export QUICK
@@ -317,7 +323,7 @@ clean:
 
 FORCE:
 .PHONY: all tests unit-tests fuzzers bootstrap demo check lint format sanitize fuzz torture bench bench-keep \
-	bench-copy bench-scale bench-switch install uninstall clean FORCE
+	bench-copy bench-scale bench-steps bench-switch install uninstall clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -112,6 +112,7 @@ void volume_make(const char *spec, uint64_t bytes);
 void volume_delete(const char *spec);
 void snapshot_take(const char *spec);
 void snapshot_delete(const char *spec);
+uint64_t device_bytes(const char *path);
 /* fill() - write @len bytes of noise at @at, past the page cache. */
 void fill(const char *device, uint64_t at, uint64_t len);
 

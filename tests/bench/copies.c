@@ -5,8 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/ioctl.h>
-#include <linux/fs.h>
 
 #include "io/sio.h"
 #include "tests/bench/bench.h"
@@ -26,16 +24,6 @@ static const char *to(void)
 static double rate(uint64_t bytes, double ms)
 {
 	return (double)bytes / 1e6 / (ms / 1e3);
-}
-
-static uint64_t device_bytes(const char *path)
-{
-	AUTO(sm_close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t bytes = 0;
-
-	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &bytes) < 0)
-		die("no size of '%s'", path);
-	return bytes;
 }
 
 /* ---- copies ---- */
@@ -115,7 +103,7 @@ static void measure_copies(void)
 	const int n = SM_ARRAY(copiers);
 	const char *limit = getenv("BENCH_COPY_MIB");
 
-	copy_bytes = limit ? strtoull(limit, NULL, 10) * SM_MIB : (bench.quick ? 2 : 4) * SM_GIB;
+	copy_bytes = limit ? strtoull(limit, NULL, 10) * SM_MIB : (bench.quick ? 1 : 4) * SM_GIB;
 	for (size_t i = 0; i < 2; i++) {
 		uint64_t bytes = device_bytes(bench.devices[i]) / SM_MIB * SM_MIB;
 

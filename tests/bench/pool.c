@@ -2,7 +2,9 @@
 /* A pool of ours on the first device, through the library. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "tests/bench/bench.h"
 
@@ -53,6 +55,16 @@ void snapshot_delete(const char *spec)
 	struct snapmgr_err err;
 
 	must(snapmgr_delete(bench.sm, spec, NULL, NULL, NULL, &err), &err);
+}
+
+uint64_t device_bytes(const char *path)
+{
+	AUTO(sm_close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t bytes = 0;
+
+	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &bytes) < 0)
+		die("no size of '%s'", path);
+	return bytes;
 }
 
 static void make_noise(unsigned char *to, size_t len)

@@ -56,15 +56,27 @@ static void revert(const struct volume *v, int i)
 	series_add(series_of(v), now_ms() - start);
 }
 
+/* How much may be written to one volume, so that all of them find room in the pool. */
+static uint64_t most_written(void)
+{
+	const char *wanted = getenv("BENCH_WRITTEN_MIB");
+	uint64_t room = device_bytes(bench.devices[0]) / 5 * 4, most = 4 * SM_GIB;
+
+	if (wanted)
+		most = strtoull(wanted, NULL, 10) * SM_MIB;
+	else if (bench.quick || room < 16 * SM_GIB)
+		most = room / 4 < SM_GIB ? room / 4 / SM_MIB * SM_MIB : SM_GIB;
+	return most;
+}
+
 int main(int argc, char **argv)
 {
 	static const uint64_t sizes[] = { SM_GIB, 64 * SM_GIB, SM_TIB, 15 * SM_TIB };
-	const char *most = getenv("BENCH_WRITTEN_MIB");
-	uint64_t written[] = { 0, SM_GIB, 4 * SM_GIB };
-	uint64_t limit = most ? strtoull(most, NULL, 10) * SM_MIB : UINT64_MAX;
+	uint64_t written[] = { 0, SM_GIB, 4 * SM_GIB }, limit;
 	double worst = 0;
 
 	bench_start(4, false, argc, argv);
+	limit = most_written();
 	pool_make();
 	for (size_t w = 0; w < SM_ARRAY(written); w++) {
 		if (written[w] > limit)

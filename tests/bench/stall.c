@@ -225,7 +225,7 @@ int main(int argc, char **argv)
 
 	bench_start(6, true, argc, argv);
 	runs = runs_text ? bench.reps : bench.quick ? 3 : 5;
-	seconds = run_seconds ? atoi(run_seconds) : bench.quick ? 8 : 20;
+	seconds = run_seconds ? atoi(run_seconds) : bench.quick ? 5 : 20;
 	prepare();
 	for (int i = 0; i < runs; i++) {
 		for (int k = 0; k < HOWS; k++)
