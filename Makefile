@@ -128,10 +128,11 @@ $(filter $(B)/tests/unit/vfs_test $(B)/tests/unit/catalogue_%,$(UNIT_TESTS)): $(
 $(addprefix $(B)/tests/unit/,core_verbs_test core_quota_test): $(B)/tests/unit/core_rig.o $(B)/tests/unit/catalogue_rig.o $(FAKE_KERNEL)
 $(filter $(B)/tests/guest/dm/%,$(GUEST_C_TESTS)): $(B)/tests/guest/dm/rig.o
 
+comma = ,
 # What the kernel says to asynchronous requests comes through io_faults.o.
 IO_TESTS = $(addprefix $(B)/tests/unit/,io_random_test io_fault_test io_copy_test) $(B)/tests/fuzz/io_fuzz
 $(IO_TESTS): $(addprefix $(B)/tests/model/,io_plan.o io_faults.o)
-$(IO_TESTS): private LDFLAGS += -Wl,--wrap=io_submit -Wl,--wrap=io_getevents
+$(IO_TESTS): private LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=io_%,setup submit getevents destroy)
 
 CLI_PARTS = $(addprefix $(B)/snapmgr/cli/, \
 	args.o json.o object.o pack.o table.o text.o tree.o)

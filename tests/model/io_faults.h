@@ -2,8 +2,8 @@
 /**
  * io_faults.h - what the kernel may answer to asynchronous requests, made to happen
  *
- * A program that is linked with io_faults.o gets io_submit() and io_getevents() through here (--wrap, in
- * the Makefile). Requests that are to come short really move less, those that are to fail move nothing.
+ * A program that is linked with io_faults.o gets the calls of libaio through here (--wrap, in the
+ * Makefile). Requests that are to come short really move less, those that are to fail move nothing.
  */
 #ifndef IO_FAULTS_H
 #define IO_FAULTS_H
