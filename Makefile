@@ -38,7 +38,7 @@ CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	diff.c cow.c cow_device.c cow_pool.c cow_store.c cow_switch.c cow_volume.c vdev.c \
 	file.c file_copy.c file_loop.c file_pool.c file_switch.c file_volume.c \
-	names.c regions.c registry.c thin.c thin_diff.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_volume.c)
+	names.c regions.c registry.c thin.c thin_diff.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_wipe.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
 	diff.c fill.c \
 	backup.c inactive.c inventory.c lasting.c lasting_recover.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \

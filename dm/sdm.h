@@ -177,6 +177,7 @@ struct sdm_pool_table {
 	char meta_dev[SDM_NAME_MAX], data_dev[SDM_NAME_MAX]; /* dm names, or "major:minor" */
 	uint64_t data_sectors, low_water_chunks;
 	uint32_t chunk_sectors;
+	bool error_if_no_space; /* else writes to a full pool are queued for 60 s */
 };
 struct sdm_pool_status {
 	uint64_t transaction_id;
@@ -185,7 +186,7 @@ struct sdm_pool_status {
 	uint64_t held_root;		/* metadata snapshot, 0: none */
 	bool fail, read_only, out_of_data, needs_check;
 };
-/* Features: error_if_no_space is not used (queue 60 s); discards are passed down; zeroing is on. */
+/* Discards are passed down; zeroing is on. */
 void sdm_pool_target(const struct sdm_pool_table *pool, struct sdm_target *ret);
 /* @pool_dev: dm name of the pool; the thin's length is @sectors. */
 void sdm_thin_target(const char *pool_dev, uint32_t id, uint64_t sectors, struct sdm_target *ret);
@@ -194,6 +195,9 @@ int sdm_pool_status(const char *pool_dev, bool flush, struct sdm_pool_status *re
 /* sdm_thin_status() - mapped sectors of an active thin. */
 int sdm_thin_status(const char *name, struct sdm_info *ret_info, uint64_t *ret_mapped_sectors,
 		    struct snapmgr_err *err);
+/* sdm_thin_mapped_end() - the first sector behind all that an active thin maps, whatever its length; 0: it
+ * maps nothing. -ENOENT: there is no such device. */
+int sdm_thin_mapped_end(const char *name, uint64_t *ret_sectors, struct snapmgr_err *err);
 /* sdm_thin_live_id() - the thin id in the live table; -ENOENT where it has none. */
 int sdm_thin_live_id(const char *name, uint32_t *ret_id, uint64_t *ret_sectors,
 		     struct snapmgr_err *err);

@@ -23,8 +23,9 @@ void sdm_pool_target(const struct sdm_pool_table *pool, struct sdm_target *ret)
 	*ret = (struct sdm_target){ .len_sectors = pool->data_sectors, .type = "thin-pool" };
 	(void)put_device(meta, sizeof(meta), pool->meta_dev);
 	(void)put_device(data, sizeof(data), pool->data_dev);
-	(void)snprintf(ret->params, sizeof(ret->params), "%s %s %" PRIu32 " %" PRIu64 " 0", meta,
-		       data, pool->chunk_sectors, pool->low_water_chunks);
+	(void)snprintf(ret->params, sizeof(ret->params), "%s %s %" PRIu32 " %" PRIu64 " %s", meta,
+		       data, pool->chunk_sectors, pool->low_water_chunks,
+		       pool->error_if_no_space ? "1 error_if_no_space" : "0");
 }
 
 void sdm_thin_target(const char *pool_dev, uint32_t id, uint64_t sectors, struct sdm_target *ret)
@@ -129,6 +130,23 @@ int sdm_thin_status(const char *name, struct sdm_info *ret_info, uint64_t *ret_m
 	if (!number(&p, ' ', &mapped))
 		return bad_status(name, line, err);
 	*ret_mapped_sectors = mapped;
+	return 0;
+}
+
+int sdm_thin_mapped_end(const char *name, uint64_t *ret_sectors, struct snapmgr_err *err)
+{
+	char line[SDM_PARAMS_MAX];
+	const char *p = line;
+	uint64_t mapped, highest = 0;
+	int r = sdm_status(name, false, NULL, line, sizeof(line), err);
+
+	if (r < 0)
+		return r;
+	if (word_is(line, "Fail") || word_is(line, "Error"))
+		return sm_fail(err, SNAPMGR_KERNEL, EIO, "thin device '%s' has failed", name);
+	if (!number(&p, ' ', &mapped) || (!word_is(p, "-") && !number(&p, ' ', &highest)))
+		return bad_status(name, line, err);
+	*ret_sectors = mapped ? highest + 1 : 0;
 	return 0;
 }
 

@@ -9,7 +9,7 @@
 
 #define FULL_PERCENT 80 /* from here on a line of warning */
 
-enum type { TEXT, NUMBER, NUMBER32, TIME };
+enum type { TEXT, NUMBER, NUMBER32, TIME, FLAG };
 
 static const struct field {
 	const char *name;
@@ -41,6 +41,7 @@ static const struct field {
 	FIELD("high_water", NUMBER, high_water),
 	FIELD("low_water", NUMBER, low_water),
 	FIELD("reserve", NUMBER, reserve),
+	FIELD("error_if_no_space", FLAG, error_if_no_space),
 	FIELD("transaction_id", NUMBER, transaction_id),
 	FIELD("created_at", TIME, created_at_us),
 #undef FIELD
@@ -54,6 +55,14 @@ static void number_json(struct json *j, uint64_t n)
 		json_uint(j, n);
 }
 
+static void flag_json(struct json *j, int flag)
+{
+	if (flag < 0)
+		json_null(j);
+	else
+		json_bool(j, flag);
+}
+
 static void value_json(struct json *j, const struct field *f, const struct snapmgr_pool *p)
 {
 	const void *at = (const char *)p + f->at;
@@ -64,6 +73,9 @@ static void value_json(struct json *j, const struct field *f, const struct snapm
 		break;
 	case NUMBER:
 		number_json(j, *(const uint64_t *)at);
+		break;
+	case FLAG:
+		flag_json(j, *(const int *)at);
 		break;
 	case NUMBER32:
 		json_uint(j, *(const uint32_t *)at);
@@ -113,6 +125,11 @@ static void size_line(FILE *to, const char *what, uint64_t bytes)
 	if (bytes != UINT64_MAX)
 		(void)fprintf(to, "%s: %s (%" PRIu64 " bytes)\n", what, text_size(bytes, text),
 			      bytes);
+}
+
+static const char *on_off(const struct snapmgr_pool *p)
+{
+	return p->error_if_no_space > 0 ? "on" : "off";
 }
 
 static void usage_line(FILE *to, const char *what, uint64_t used, uint64_t size)
@@ -203,8 +220,8 @@ void pool_lines(FILE *to, const struct snapmgr_pool *p)
 	if (p->high_water != UINT64_MAX)
 		(void)fprintf(to,
 			      "high_water: %" PRIu64 "%%\nlow_water: %" PRIu64
-			      "%%\nreserve: %" PRIu64 "%%\n",
-			      p->high_water, p->low_water, p->reserve);
+			      "%%\nreserve: %" PRIu64 "%%\nerror_if_no_space: %s\n",
+			      p->high_water, p->low_water, p->reserve, on_off(p));
 	count_line(to, "transaction_id", p->transaction_id);
 	for (size_t i = 0; i < p->n_members; i++)
 		member_line(to, &p->members[i]);
@@ -267,6 +284,17 @@ void pool_row(struct table *t, const struct snapmgr_pool *p)
 	table_end_row(t, strcmp(p->state, "active") == 0 ? TABLE_NORMAL : TABLE_DIM);
 }
 
+static void when_full(struct json *j, FILE *plain, const char *key, const struct snapmgr_pool *p,
+		      bool alone)
+{
+	if (j) {
+		json_key(j, key);
+		flag_json(j, p->error_if_no_space);
+	} else {
+		(void)fprintf(plain, "%s%s%s\n", alone ? "" : key, alone ? "" : ": ", on_off(p));
+	}
+}
+
 static void limit(struct json *j, FILE *plain, const char *key, uint64_t percent, bool alone)
 {
 	if (j) {
@@ -289,14 +317,16 @@ int pool_property(struct json *j, FILE *plain, const struct snapmgr_pool *p, con
 		{ "low_water", p->low_water },
 		{ "reserve", p->reserve },
 	};
-	bool known = !key;
+	static const char flag[] = "error_if_no_space";
+	const bool flagged = !key || strcmp(key, flag) == 0;
+	bool known = flagged;
 
 	for (size_t i = 0; i < SM_ARRAY(all); i++)
 		known |= key && strcmp(key, all[i].key) == 0;
 	if (!known)
 		return sm_fail(
 			err, SNAPMGR_USAGE, EINVAL,
-			"a pool has no property '%.40s': it has high_water, low_water and reserve",
+			"a pool has no property '%.40s': it has high_water, low_water, reserve and error_if_no_space",
 			key);
 	if (p->high_water == UINT64_MAX)
 		return sm_fail(err, SNAPMGR_BAD_STATE, ENODEV,
@@ -305,5 +335,7 @@ int pool_property(struct json *j, FILE *plain, const struct snapmgr_pool *p, con
 	for (size_t i = 0; i < SM_ARRAY(all); i++)
 		if (!key || strcmp(key, all[i].key) == 0)
 			limit(j, plain, all[i].key, all[i].percent, key);
+	if (flagged)
+		when_full(j, plain, flag, p, key);
 	return 0;
 }

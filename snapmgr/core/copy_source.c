@@ -17,6 +17,22 @@ void sm_copy_source(const struct sm_found *f, struct sm_copy_source *ret)
 	}
 }
 
+/* Its volume may have been larger once: what lies behind the end is nobody's to see. */
+static int wipe_tail(struct sm_pool *pool, uint32_t id, const struct sm_copy_source *source,
+		     struct snapmgr_err *err)
+{
+	const struct sm_vdev copy = { .id = id };
+	const struct sm_driver *driver = pool->b.driver;
+	int r;
+
+	if (!driver->wipe || source->larger_bytes <= source->dev.size_bytes)
+		return 0;
+	r = driver->wipe(&pool->b, &copy, source->dev.size_bytes, source->larger_bytes, 0, err);
+	if (r < 0)
+		(void)driver->drop(&pool->b, id, NULL); /* keep the first error */
+	return r;
+}
+
 /* An active origin must be suspended for it: thin-provisioning.rst, "create_snap". */
 int sm_make_copy(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_err *err)
 {
@@ -31,8 +47,9 @@ int sm_make_copy(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_er
 
 	if (r < 0)
 		return r;
-	return info.exists ? pool->b.driver->copy_active(&pool->b, &source->dev, id, &opts, err) :
-			     pool->b.driver->copy(&pool->b, source->dev.id, id, err);
+	r = info.exists ? pool->b.driver->copy_active(&pool->b, &source->dev, id, &opts, err) :
+			  pool->b.driver->copy(&pool->b, source->dev.id, id, err);
+	return r == 0 ? wipe_tail(pool, id, source, err) : r;
 }
 
 int sm_same_pool(const struct sm_pool *pool, const char *other, struct snapmgr_err *err)

@@ -392,7 +392,13 @@ struct sm_limits {
 	uint32_t high_water; /* percent in use, of data or metadata, from where undo points go */
 	uint32_t low_water; /* percent in use, of those or the catalogue, that a monitor warns of */
 	uint32_t reserve;   /* percent that snapshots, clones and new volumes leave free */
+	uint32_t
+		error_if_no_space; /* 1: a full pool fails writes at once; 0: the kernel queues them */
 };
+/* sm_parse_bool() - "on", "off", and what else people say. */
+int sm_parse_bool(const char *key, const char *value, bool *ret, struct snapmgr_err *err);
+/* sm_pool_property_apply() - after the commit: what a running pool has to be told of @key. Never fails. */
+void sm_pool_property_apply(struct sm_pool *pool, const char *key);
 int sm_limits_get(struct sm_pool *pool, struct sm_limits *ret, struct snapmgr_err *err);
 #define SM_LIMIT_LEAST 50u /* no pool less full than this has to look at its limits */
 /* sm_pool_property() - check one and write it, in the caller's transaction; "" is the default. */
@@ -416,7 +422,8 @@ int sm_merge_notice(struct sm_pool *pool, struct snapmgr_err *err);
 
 struct sm_copy_source {
 	struct sm_vdev dev;
-	int64_t parent; /* what a head made of it descends from */
+	int64_t parent;	       /* what a head made of it descends from */
+	uint64_t larger_bytes; /* what the copy will have, where that is more than @dev */
 };
 void sm_copy_source(const struct sm_found *f, struct sm_copy_source *ret);
 /* sm_make_copy() - an sm_make_fn; @arg is a struct sm_copy_source. */

@@ -258,6 +258,7 @@ static int make_clone(struct snapmgr *sm, const char *from, const struct sm_spec
 	sm_copy_source(&f, &source);
 	v.c.size_bytes = o->size_bytes ? o->size_bytes : source.dev.size_bytes;
 	v.c.parent = source.parent;
+	source.larger_bytes = v.c.size_bytes;
 	r = check_source_size(&f, v.c.size_bytes, source.dev.size_bytes, err);
 	if (r < 0)
 		return r;

@@ -198,8 +198,12 @@ static int bring_in(struct sm_pool *pool, struct snapmgr_err *err)
 static int run(struct sm_pool *pool, const struct sm_members *m, const struct sm_layout *layout,
 	       struct snapmgr_err *err)
 {
+	struct sm_limits limits;
 	int r = follow_name(pool, &m->sb, err);
 
+	if (r == 0)
+		r = sm_limits_get(pool, &limits, err);
+	pool->b.error_if_no_space = r == 0 && limits.error_if_no_space;
 	if (r == 0)
 		r = pool->b.driver->start(&pool->b, layout, false, err);
 	if (r == 0)

@@ -9,7 +9,7 @@
 #define UNDO_KEEP_MAX 64
 #define SM_WANT_ANY   (SM_WANT_POOL | SM_WANT_VOLUME | SM_WANT_SNAPSHOT)
 
-static int parse_bool(const char *key, const char *value, bool *ret, struct snapmgr_err *err)
+int sm_parse_bool(const char *key, const char *value, bool *ret, struct snapmgr_err *err)
 {
 	static const char *const yes[] = { "on", "true", "yes", "1" }, *const no[] = { "off",
 										       "false",
@@ -62,7 +62,7 @@ static int set_revert(const struct sm_pool *pool, struct scat_volume *v, const c
 		      const char *value, struct snapmgr_err *err)
 {
 	bool on = false;
-	int r = parse_bool(key, value, &on, err);
+	int r = sm_parse_bool(key, value, &on, err);
 
 	if (r < 0)
 		return r;
@@ -84,9 +84,9 @@ static int set_volume(const struct sm_pool *pool, struct scat_volume *v, const c
 	if (strcmp(key, "undo_keep") == 0)
 		return parse_keep(value, &v->undo_keep, err);
 	if (strcmp(key, "guest") == 0)
-		return parse_bool(key, value, &v->guest, err);
+		return sm_parse_bool(key, value, &v->guest, err);
 	if (strcmp(key, "autostart") == 0)
-		return parse_bool(key, value, &v->autostart, err);
+		return sm_parse_bool(key, value, &v->autostart, err);
 	if (strcmp(key, "revert_to_snapshot_support") == 0)
 		return set_revert(pool, v, key, value, err);
 	return sm_fail(
@@ -170,6 +170,11 @@ static int set_group(struct sm_found *f, const char *key, const char *value,
 		       key);
 }
 
+static bool of_pool(const struct sm_found *f)
+{
+	return !f->has_group && !f->has_volume && !f->has_snapshot;
+}
+
 static int set_one(struct sm_found *f, const char *key, const char *value, struct snapmgr_err *err)
 {
 	const bool guest = f->volume.guest;
@@ -177,7 +182,7 @@ static int set_one(struct sm_found *f, const char *key, const char *value, struc
 
 	if (f->has_group)
 		return set_group(f, key, value, err);
-	if (!f->has_volume && !f->has_snapshot)
+	if (of_pool(f))
 		return sm_pool_property(&f->pool, key, value, err);
 	if (strncmp(key, "tag:", 4) == 0)
 		return set_tag(f, key + 4, value, err);
@@ -249,6 +254,8 @@ static int write_all(struct sm_found *f, const struct assignment *all, size_t n,
 	if (r == 0)
 		r = scat_commit(f->pool.cat, true, err);
 	scat_rollback(f->pool.cat);
+	for (size_t i = 0; i < n && r == 0 && of_pool(f); i++)
+		sm_pool_property_apply(&f->pool, all[i].key);
 	return r;
 }
 

@@ -5,6 +5,8 @@
 
 #include "snapmgr/core/core.h"
 
+#define WIPE_NS (UINT64_C(2) * 1000000000) /* as long as a shrink may wipe; the pool is locked */
+
 static int check_shrink(const struct sm_found *f, uint64_t bytes,
 			const struct snapmgr_resize_opts *o, struct snapmgr_err *err)
 {
@@ -35,6 +37,34 @@ static int claim_for(struct sm_found *f, uint64_t bytes, const struct snapmgr_re
 	return r;
 }
 
+/*
+ * What lies behind the end, since the volume was larger once, is not shown again: it goes before a volume
+ * grows. A crash or an error in between leaves the volume as it was.
+ */
+static int wipe_before(struct sm_found *f, uint64_t bytes, struct snapmgr_err *err)
+{
+	struct sm_backend *b = &f->pool.b;
+	struct sm_vdev dev;
+
+	if (!b->driver->wipe || bytes <= f->volume.c.size_bytes)
+		return 0;
+	sm_volume_device(&f->pool, &f->volume, &dev);
+	return b->driver->wipe(b, &dev, f->volume.c.size_bytes, bytes, 0, err);
+}
+
+/* For the space. What cannot be done now, or within the time, is done before the volume grows again. */
+static void wipe_after(struct sm_found *f, uint64_t old_bytes)
+{
+	const uint64_t until_ns = sm_monotonic_ns() + WIPE_NS;
+	struct sm_backend *b = &f->pool.b;
+	struct sm_vdev dev;
+
+	if (!b->driver->wipe || old_bytes <= f->volume.c.size_bytes)
+		return;
+	sm_volume_device(&f->pool, &f->volume, &dev);
+	(void)b->driver->wipe(b, &dev, f->volume.c.size_bytes, old_bytes, until_ns, NULL);
+}
+
 static int change_size(struct sm_found *f, uint64_t bytes, const struct snapmgr_resize_opts *o,
 		       struct snapmgr_err *err)
 {
@@ -46,6 +76,7 @@ static int change_size(struct sm_found *f, uint64_t bytes, const struct snapmgr_
 		.parent = f->volume.c.parent,
 		.claim = &claim,
 	};
+	const uint64_t old_bytes = f->volume.c.size_bytes;
 	int r = claim_for(f, bytes, o, &claim, err);
 
 	if (r == 0)
@@ -53,9 +84,14 @@ static int change_size(struct sm_found *f, uint64_t bytes, const struct snapmgr_
 				f->volume.c.name, NULL, 0, err);
 	if (r < 0)
 		return r;
+	r = wipe_before(f, bytes, err);
+	if (r < 0)
+		return r;
 	r = sm_head_switch(&f->pool, &change, err);
 	if (r < 0)
 		(void)sm_head_abort(&f->pool, &change);
+	else
+		wipe_after(f, old_bytes);
 	sm_claim_drop(&claim);
 	sm_pool_unlock(&f->pool);
 	sm_head_settle(&f->pool, &change);

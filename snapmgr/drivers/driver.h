@@ -41,6 +41,7 @@ enum sm_role {
 	SM_ROLE_POOL,
 	SM_ROLE_ZERO,
 	SM_ROLE_SPARE, /* mapped for a repair alone */
+	SM_ROLE_TAIL,  /* what lies behind a volume's end, while it is wiped */
 	SM_ROLES
 };
 
@@ -53,6 +54,7 @@ struct sm_backend {
 	struct sm_uuid uuid;
 	char name[SNAPMGR_NAME_MAX + 1];
 	uint32_t chunk_sectors, block_bytes;
+	bool error_if_no_space; /* as the pool's property says; for start and when_full */
 	struct sdm_device roles[SM_ROLES]; /* names and UUIDs; filled by sm_backend_init() */
 	dev_t pool_dev;			   /* the mapped pool; 0: not known yet */
 	struct sdm_cookie cookie;	   /* udev's work on what was mapped and unmapped so far */
@@ -238,6 +240,9 @@ struct sm_driver {
 	int (*stop)(struct sm_backend *b, struct snapmgr_err *err);
 	/* Bring a running pool to a larger @layout. */
 	int (*grow)(struct sm_backend *b, const struct sm_layout *layout, struct snapmgr_err *err);
+	/* Bring a running pool to b->error_if_no_space: what becomes of writes when it is full. NULL:
+	 * there is no choice. */
+	int (*when_full)(struct sm_backend *b, struct snapmgr_err *err);
 	int (*space)(const struct sm_backend *b, bool commit_first, struct sm_space *ret,
 		     struct snapmgr_err *err);
 	int (*transaction)(const struct sm_backend *b, uint64_t from, uint64_t to,
@@ -277,6 +282,14 @@ struct sm_driver {
 	/* As copy, where @active is a mapped (read-only or idle) device of @from: paused for it. */
 	int (*copy_active)(const struct sm_backend *b, const struct sm_vdev *active, uint32_t id,
 			   const struct sm_switch_opts *opts, struct snapmgr_err *err);
+	/**
+	 * What @v still holds from @from_bytes to @to_bytes reads as zero from now on: it lies behind its
+	 * end, since it was larger once. @v is mapped or not (then its name is empty or unknown). Durable;
+	 * may be repeated. @until_ns: stop then, if not 0. Return: 1 where time was up. NULL: nothing is
+	 * ever left there.
+	 */
+	int (*wipe)(struct sm_backend *b, const struct sm_vdev *v, uint64_t from_bytes,
+		    uint64_t to_bytes, uint64_t until_ns, struct snapmgr_err *err);
 	/* Forget @id. An absent id is success, so recovery may repeat the call. -EBUSY: mapped. */
 	int (*drop)(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
 

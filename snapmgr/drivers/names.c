@@ -8,6 +8,7 @@
 static const char *const role_names[SM_ROLES] = {
 	[SM_ROLE_CATALOGUE] = "cat", [SM_ROLE_META] = "meta", [SM_ROLE_DATA] = "data",
 	[SM_ROLE_POOL] = "pool",     [SM_ROLE_ZERO] = "zero", [SM_ROLE_SPARE] = "spare",
+	[SM_ROLE_TAIL] = "tail",
 };
 
 /* Append @text with its hyphens doubled; false where it does not fit. */

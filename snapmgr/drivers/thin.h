@@ -14,6 +14,7 @@ int thin_start(struct sm_backend *b, const struct sm_layout *layout, bool fresh,
 int thin_pin(struct sm_backend *b, bool fresh, struct snapmgr_err *err);
 int thin_stop(struct sm_backend *b, struct snapmgr_err *err);
 int thin_grow(struct sm_backend *b, const struct sm_layout *layout, struct snapmgr_err *err);
+int thin_when_full(struct sm_backend *b, struct snapmgr_err *err);
 int thin_let_go(const struct sm_backend *b, struct snapmgr_err *err);
 int thin_space(const struct sm_backend *b, bool commit_first, struct sm_space *ret,
 	       struct snapmgr_err *err);
@@ -66,6 +67,10 @@ int thin_drop(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
 int thin_map(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
 int thin_used(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_info *ret_info,
 	      uint64_t *ret, struct snapmgr_err *err);
+
+/* thin_wipe.c */
+int thin_wipe(struct sm_backend *b, const struct sm_vdev *v, uint64_t from_bytes, uint64_t to_bytes,
+	      uint64_t until_ns, struct snapmgr_err *err);
 
 /* thin_switch.c */
 int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n,

@@ -82,7 +82,8 @@ static int devno_text(const struct sdm_device *dm, char ret[SDM_NAME_MAX], struc
 static int pool_target(const struct sm_backend *b, uint64_t data_sectors, struct sdm_target *ret,
 		       struct snapmgr_err *err)
 {
-	struct sdm_pool_table table = { .chunk_sectors = b->chunk_sectors };
+	struct sdm_pool_table table = { .chunk_sectors = b->chunk_sectors,
+					.error_if_no_space = b->error_if_no_space };
 	int r = devno_text(&b->roles[SM_ROLE_META], table.meta_dev, err);
 
 	if (r == 0)
@@ -150,13 +151,42 @@ int thin_pin(struct sm_backend *b, bool fresh, struct snapmgr_err *err)
 
 int thin_stop(struct sm_backend *b, struct snapmgr_err *err)
 {
-	static const enum sm_role order[] = { SM_ROLE_ZERO, SM_ROLE_POOL, SM_ROLE_DATA,
-					      SM_ROLE_META, SM_ROLE_SPARE };
+	static const enum sm_role order[] = { SM_ROLE_TAIL, SM_ROLE_ZERO, SM_ROLE_POOL,
+					      SM_ROLE_DATA, SM_ROLE_META, SM_ROLE_SPARE };
 	int r = 0;
 
 	for (size_t i = 0; i < SM_ARRAY(order) && r == 0; i++)
 		r = sm_region_unmap(b, order[i], err);
 	return r;
+}
+
+static int keep_target(const struct sdm_target *target, void *data)
+{
+	*(struct sdm_target *)data = *target;
+	return 1;
+}
+
+static int live_table(const struct sm_backend *b, struct sdm_target *ret, struct snapmgr_err *err)
+{
+	const char *pool = b->roles[SM_ROLE_POOL].name;
+	int r = sdm_table(pool, false, keep_target, ret, err);
+
+	return r == 0 ? sm_fail(err, SNAPMGR_KERNEL, EPROTO, "device '%s' has no table", pool) : r;
+}
+
+int thin_when_full(struct sm_backend *b, struct snapmgr_err *err)
+{
+	const struct sdm_device *pool = &b->roles[SM_ROLE_POOL];
+	struct sdm_target target;
+	int r = live_table(b, &target, err);
+
+	if (r >= 0)
+		r = pool_target(b, target.len_sectors, &target, err);
+	if (r == 0 && !b->cookie.made)
+		r = sdm_cookie_make(&b->cookie, err);
+	if (r == 0)
+		r = sdm_load(pool, &target, 1, err);
+	return r == 0 ? sdm_resume(pool, &b->cookie, err) : r;
 }
 
 /* The linear devices first, then the pool learns their new length by a reload (thin-provisioning.rst). */
@@ -169,7 +199,11 @@ int thin_grow(struct sm_backend *b, const struct sm_layout *layout, struct snapm
 	if (r == 0)
 		r = sm_region_map(b, SM_ROLE_DATA, &layout->data, err);
 	if (r == 0)
-		r = pool_target(b, total_sectors(&layout->data), &target, err);
+		r = live_table(b, &target, err);
+	if (r < 0)
+		return r;
+	b->error_if_no_space = strstr(target.params, "error_if_no_space") != NULL;
+	r = pool_target(b, total_sectors(&layout->data), &target, err);
 	if (r == 0)
 		r = sdm_load(pool, &target, 1, err);
 	return r == 0 ? sdm_resume(pool, &b->cookie, err) : r;

@@ -97,6 +97,9 @@ int thin_drop(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err)
 {
 	int r = sdm_thin_delete(pool_name(b), id, err);
 
+	/* Maybe somebody died while it wiped that id's tail. */
+	if (r == -EBUSY && sdm_remove(&b->roles[SM_ROLE_TAIL], NULL, NULL) == 0)
+		r = sdm_thin_delete(pool_name(b), id, err);
 	/* Where there was none the kernel commits nothing, so there is nothing to look for. */
 	return r > 0 ? 0 : outcome(b, r, err);
 }

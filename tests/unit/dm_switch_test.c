@@ -44,7 +44,7 @@ static void map_thin(const struct sdm_device *dev, uint32_t id)
 /* a and b hold 1 and 2; their targets hold 11 and 12. */
 static void set_up(void)
 {
-	const struct sdm_pool_table table = { "meta", "data", 1280000, 500, 128 };
+	const struct sdm_pool_table table = { "meta", "data", 1280000, 500, 128, false };
 	const struct sdm_target disk = { .len_sectors = 1280000,
 					 .type = "linear",
 					 .params = "8:0 0" };

@@ -21,7 +21,7 @@ static void map(const struct sdm_device *dev, const struct sdm_target *target)
 
 static void pool_up(void)
 {
-	const struct sdm_pool_table table = { "meta", "data", 1280000, 500, 128 };
+	const struct sdm_pool_table table = { "meta", "data", 1280000, 500, 128, false };
 	const struct sdm_target disk = { .len_sectors = 1280000,
 					 .type = "linear",
 					 .params = "8:0 0" };
@@ -37,7 +37,7 @@ static void pool_up(void)
 ATF_TC_WITHOUT_HEAD(a_table_names_devices_by_node_or_number);
 ATF_TC_BODY(a_table_names_devices_by_node_or_number, tc)
 {
-	struct sdm_pool_table table = { "253:7", "snapmgr-p0-data", 1024, 5, 128 };
+	struct sdm_pool_table table = { "253:7", "snapmgr-p0-data", 1024, 5, 128, false };
 	struct sdm_target target;
 
 	(void)tc;
@@ -46,6 +46,10 @@ ATF_TC_BODY(a_table_names_devices_by_node_or_number, tc)
 	ATF_CHECK_STREQ("253:7 /dev/mapper/snapmgr-p0-data 128 5 0", target.params);
 	ATF_CHECK_EQ(0, target.start_sectors);
 	ATF_CHECK_EQ(1024, target.len_sectors);
+	table.error_if_no_space = true;
+	sdm_pool_target(&table, &target);
+	ATF_CHECK_STREQ("253:7 /dev/mapper/snapmgr-p0-data 128 5 1 error_if_no_space",
+			target.params);
 	sdm_thin_target("253:3", 7, 2048, &target);
 	ATF_CHECK_STREQ("thin", target.type);
 	ATF_CHECK_STREQ("253:3 7", target.params);

@@ -139,6 +139,44 @@ ATF_TC_BODY(a_full_pool_loses_nothing_and_comes_back_by_an_extend, tc)
 	lab_check_rest();
 }
 
+/* Writes to the end of the pool. Return: the errno that ended it, and how long that took. */
+static int write_until_error(const char *node, uint64_t *ret_ms)
+{
+	AUTO(sm_close_fd) int fd = open(node, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	uint64_t start_ns;
+	void *room;
+
+	ATF_REQUIRE(fd >= 0 && posix_memalign(&room, 4096, SM_MIB) == 0);
+	memset(room, 'f', SM_MIB);
+	do
+		start_ns = sm_monotonic_ns();
+	while (write(fd, room, SM_MIB) > 0);
+	*ret_ms = (sm_monotonic_ns() - start_ns) / 1000000;
+	return errno;
+}
+
+ATF_TC_WITHOUT_HEAD(a_full_pool_that_is_told_to_fails_writes_at_once);
+ATF_TC_BODY(a_full_pool_that_is_told_to_fails_writes_at_once, tc)
+{
+	uint64_t ms, sum;
+
+	make_volumes();
+	sum = lab_sum_of("p/v@s");
+	LAB_DO(snapmgr_set(lab, "p", "error_if_no_space", "on", &err));
+	ATF_CHECK_EQ(ENOSPC, write_until_error(lab_node("p/big"), &ms));
+	ATF_CHECK_MSG(ms < 20000, "it took %ju ms", (uintmax_t)ms);
+	/* What is mapped is read and written as ever; a revert, which wants no chunk, works. */
+	lab_write(lab_node("p/v"), 0, SIZE, 'i', LAB_DIRECT);
+	lab_revert("p/v@s");
+	ATF_CHECK(lab_holds(lab_node("p/v"), 0, SIZE, 's', LAB_DIRECT));
+	LAB_DO(snapmgr_undo(lab, "p/v", NULL, NULL, &err));
+	ATF_CHECK(lab_holds(lab_node("p/v"), 0, SIZE, 'i', LAB_DIRECT));
+	extend();
+	lab_write(lab_node("p/big"), POOL, SIZE, 'b', LAB_DIRECT);
+	ATF_CHECK_EQ(sum, lab_sum_of("p/v@s"));
+	lab_check_rest();
+}
+
 /* ---- metadata ---- */
 
 #define FIRST_ID 1000000u
@@ -237,6 +275,7 @@ ATF_TC_BODY(a_pool_that_needs_a_check_comes_back_by_repair_extend_activate, tc)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_full_pool_loses_nothing_and_comes_back_by_an_extend);
+	ATF_TP_ADD_TC(tp, a_full_pool_that_is_told_to_fails_writes_at_once);
 	ATF_TP_ADD_TC(tp, metadata_that_is_full_is_extended_while_the_pool_runs);
 	ATF_TP_ADD_TC(tp, a_pool_that_needs_a_check_comes_back_by_repair_extend_activate);
 	return atf_no_error();

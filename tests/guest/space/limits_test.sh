@@ -28,7 +28,8 @@ limits_are_set_and_shown_and_wrong_ones_refused_body()
 	ok snapmgr set p0 high_water=95% reserve=0
 	[ "$(snapmgr get p0)" = "high_water: 95%
 low_water: 80%
-reserve: 0%" ] || atf_fail "not: $(snapmgr get p0)"
+reserve: 0%
+error_if_no_space: off" ] || atf_fail "not: $(snapmgr get p0)"
 	[ "$(snapmgr get p0 high_water)" = 95% ] || atf_fail "high_water"
 	refuses usage 2 set p0 high_water=49%
 	refuses usage 2 set p0 high_water=101%
@@ -37,11 +38,20 @@ reserve: 0%" ] || atf_fail "not: $(snapmgr get p0)"
 	refuses usage 2 set p0 reserve=-1
 	refuses usage 2 set p0 reserve=7% no_such=1
 	refuses usage 2 set p0 tag:a=b
+	refuses usage 2 set p0 error_if_no_space=maybe
+	ok snapmgr set p0 error_if_no_space=on
+	[ "$(snapmgr get p0 error_if_no_space)" = on ] || atf_fail "error_if_no_space"
+	snapmgr pool show p0 --json | expect true .error_if_no_space
+	dmsetup table snapmgr-p0-_pool | grep -q error_if_no_space || atf_fail "not at once"
+	ok snapmgr pool extend p0 "$(loop more 64M)"
+	dmsetup table snapmgr-p0-_pool | grep -q error_if_no_space || atf_fail "not kept by an extend"
 	snapmgr get p0 --json | expect '95 0' '"\(.high_water) \(.reserve)"'
 	ok snapmgr pool deactivate p0
 	refuses bad_state 4 get p0
 	ok snapmgr pool activate p0
-	ok snapmgr set p0 high_water= reserve=
+	dmsetup table snapmgr-p0-_pool | grep -q error_if_no_space || atf_fail "not by an activation"
+	ok snapmgr set p0 high_water= reserve= error_if_no_space=
+	! dmsetup table snapmgr-p0-_pool | grep error_if_no_space || atf_fail "still on"
 	snapmgr pool show p0 --json | expect '90 5' '"\(.high_water) \(.reserve)"'
 }
 
