@@ -145,6 +145,8 @@ $(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/cr
 	$(B)/tests/guest/pool_lab.o
 $(filter $(B)/tests/guest/quota/% $(B)/tests/guest/space/% $(B)/tests/guest/strategy/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o
 
+$(filter $(B)/tests/guest/cow/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o
+
 # A model of a pool, and what records and replays its disks.
 MODEL = $(addprefix $(B)/tests/model/,model.o do.o look.o slot.o)
 REPLAY = $(MODEL) $(addprefix $(B)/tests/model/,rig.o wlog.o)
@@ -184,6 +186,9 @@ $(FAILPOINTS_A): FORCE
 endif
 STEPS_TESTS = $(filter $(B)/tests/guest/steps/%,$(GUEST_C_TESTS)) $(B)/tests/torture/guest/steps
 $(B)/tests/guest/steps/%.o: private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
+$(B)/tests/guest/cow/kill_test.o: private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
+$(B)/tests/guest/cow/kill_test: private LIB_A = $(FAILPOINTS_A)
+$(B)/tests/guest/cow/kill_test: $(FAILPOINTS_A)
 $(B)/tests/guest/steps/message_test: private LDFLAGS += -Wl,--wrap=sdm_message
 $(B)/tests/torture/guest/steps: private LIBS += -latf-c
 $(STEPS_TESTS): private LIB_A = $(FAILPOINTS_A)

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Pools of classic snapshots: what they hold, how they are reverted, what they refuse. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "cow_lab.h"
+
+/* Snapshots a and b, and c in the head. */
+static void two_snapshots(void)
+{
+	cow_up();
+	cow_fill('a');
+	cow_snapshot("p/v@a", 16 * SM_MIB);
+	cow_fill('b');
+	cow_snapshot("p/v@b", 16 * SM_MIB);
+	cow_fill('c');
+}
+
+ATF_TC_WITHOUT_HEAD(a_snapshot_keeps_what_is_written_over);
+ATF_TC_BODY(a_snapshot_keeps_what_is_written_over, tc)
+{
+	two_snapshots();
+	ATF_CHECK(cow_is("p/v@a", 'a'));
+	ATF_CHECK(cow_is("p/v@b", 'b'));
+	ATF_CHECK(cow_is("p/v", 'c'));
+	lab_check_rest();
+}
+
+ATF_TC_WITHOUT_HEAD(a_new_volume_reads_as_zeroes_where_another_was);
+ATF_TC_BODY(a_new_volume_reads_as_zeroes_where_another_was, tc)
+{
+	struct snapmgr_delete_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_delete_opts);
+	static const char zero[4096];
+	char first[4096] = "x";
+	int fd;
+
+	cow_up();
+	cow_fill('a');
+	LAB_DO(snapmgr_delete(lab, "p/v", &opts, NULL, NULL, &err));
+	lab_create("p/w", SIZE);
+	fd = open(lab_node("p/w"), O_RDONLY | O_CLOEXEC);
+	ATF_REQUIRE(fd >= 0);
+	for (uint64_t at = 0; at < SIZE; at += sizeof(first)) {
+		ATF_REQUIRE_EQ(sizeof(first), pread(fd, first, sizeof(first), (off_t)at));
+		ATF_REQUIRE_EQ_MSG(0, memcmp(first, zero, sizeof(first)), "not zero at %ju",
+				   (uintmax_t)at);
+	}
+	(void)close(fd);
+}
+
+ATF_TC_WITHOUT_HEAD(a_revert_keeps_identity_every_snapshot_and_the_way_back);
+ATF_TC_BODY(a_revert_keeps_identity_every_snapshot_and_the_way_back, tc)
+{
+	struct snapmgr_object before, after;
+	struct snapmgr_revert_result ret;
+
+	two_snapshots();
+	lab_show("p/v", &before);
+	LAB_DO(snapmgr_revert(lab, "p/v@a", NULL, &ret, &err));
+	ATF_CHECK_STREQ("merge", ret.strategy);
+	ATF_CHECK(ret.in_place && ret.undo);
+	lab_show("p/v", &after);
+	ATF_CHECK_STREQ(before.uuid, after.uuid);
+	ATF_CHECK_STREQ(before.dm_name, after.dm_name);
+	ATF_CHECK_EQ(before.major, after.major);
+	ATF_CHECK_EQ(before.minor, after.minor);
+	ATF_CHECK_EQ(before.created_at_us, after.created_at_us);
+	ATF_CHECK_STREQ("v@a", after.parent_name);
+	ATF_CHECK(cow_is("p/v", 'a'));
+	ATF_CHECK(cow_is("p/v@a", 'a'));
+	ATF_CHECK(cow_is("p/v@b", 'b'));
+	ATF_CHECK(cow_is("p/v@undo", 'c'));
+	lab_check_rest();
+}
+
+ATF_TC_WITHOUT_HEAD(undo_twice_is_where_one_began);
+ATF_TC_BODY(undo_twice_is_where_one_began, tc)
+{
+	two_snapshots();
+	lab_revert("p/v@a");
+	LAB_DO(snapmgr_undo(lab, "p/v", NULL, NULL, &err));
+	ATF_CHECK(cow_is("p/v", 'c'));
+	ATF_CHECK(cow_is("p/v@undo", 'a'));
+	LAB_DO(snapmgr_undo(lab, "p/v", NULL, NULL, &err));
+	ATF_CHECK(cow_is("p/v", 'a'));
+	ATF_CHECK(cow_is("p/v@undo", 'c'));
+	ATF_CHECK_EQ(1, lab_undo_points("p/v"));
+	ATF_CHECK(cow_is("p/v@a", 'a'));
+	ATF_CHECK(cow_is("p/v@b", 'b'));
+	lab_check_rest();
+}
+
+ATF_TC_WITHOUT_HEAD(a_reverted_volume_is_written_to_and_reverted_again);
+ATF_TC_BODY(a_reverted_volume_is_written_to_and_reverted_again, tc)
+{
+	two_snapshots();
+	lab_revert("p/v@a");
+	cow_fill('d');
+	ATF_CHECK(cow_is("p/v@a", 'a'));
+	lab_revert("p/v@b");
+	ATF_CHECK(cow_is("p/v", 'b'));
+	lab_revert("p/v@a");
+	ATF_CHECK(cow_is("p/v", 'a'));
+	ATF_CHECK(cow_is("p/v@b", 'b'));
+	ATF_CHECK(cow_is("p/v@undo~1", 'd'));
+	ATF_CHECK(cow_is("p/v@undo~2", 'c'));
+	lab_check_rest();
+}
+
+ATF_TC_WITHOUT_HEAD(all_is_there_after_a_reboot);
+ATF_TC_BODY(all_is_there_after_a_reboot, tc)
+{
+	two_snapshots();
+	lab_revert("p/v@b");
+	cow_fill('d');
+	cow_reboot();
+	ATF_CHECK(cow_is("p/v", 'd'));
+	ATF_CHECK(cow_is("p/v@a", 'a'));
+	ATF_CHECK(cow_is("p/v@b", 'b'));
+	ATF_CHECK(cow_is("p/v@undo", 'c'));
+	lab_write(lab_node("p/v"), 0, SM_MIB, 'e', LAB_DIRECT);
+	ATF_CHECK(cow_is("p/v@a", 'a'));
+	ATF_CHECK(cow_is("p/v@b", 'b'));
+	lab_check_rest();
+}
+
+/* ---- while it lasts ---- */
+
+static struct during {
+	const char *node;
+	unsigned int seen, written, wrong;
+} during;
+
+static int look(const char *what, uint64_t done, uint64_t todo, void *data)
+{
+	char page[4096] = "";
+	int fd = open(during.node, O_RDWR | O_CLOEXEC);
+
+	(void)what;
+	(void)done;
+	(void)todo;
+	(void)data;
+	during.seen++;
+	if (fd >= 0 && pwrite(fd, page, sizeof(page), 0) == sizeof(page))
+		during.written++;
+	if (fd >= 0)
+		(void)close(fd);
+	during.wrong += !lab_holds(during.node, 0, SIZE, 'a', LAB_DIRECT);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(during_a_revert_it_reads_as_the_snapshot_and_takes_no_writes);
+ATF_TC_BODY(during_a_revert_it_reads_as_the_snapshot_and_takes_no_writes, tc)
+{
+	struct snapmgr_open_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_open_opts);
+	static char node[256];
+
+	two_snapshots();
+	(void)sm_copy_text(node, sizeof(node), lab_node("p/v"));
+	during = (struct during){ .node = node };
+	snapmgr_free(lab);
+	opts.wait_ms = 30000;
+	opts.progress = look;
+	LAB_DO(snapmgr_open(&opts, &lab, &err));
+	lab_revert("p/v@a");
+	ATF_CHECK(during.seen > 0);
+	ATF_CHECK_EQ(0, during.written);
+	ATF_CHECK_EQ(0, during.wrong);
+	lab_write(lab_node("p/v"), 0, 4096, 'z', LAB_DIRECT); /* now it does */
+}
+
+/* ---- stores ---- */
+
+ATF_TC_WITHOUT_HEAD(a_store_that_overflowed_is_an_error_and_never_reverted_to);
+ATF_TC_BODY(a_store_that_overflowed_is_an_error_and_never_reverted_to, tc)
+{
+	struct snapmgr_object o;
+
+	cow_up();
+	cow_fill('a');
+	cow_snapshot("p/v@small", 4 * SM_MIB);
+	cow_snapshot("p/v@large", 16 * SM_MIB);
+	cow_fill('b');
+	lab_show("p/v@small", &o);
+	ATF_CHECK_STREQ("error", o.state);
+	LAB_REFUSED(SNAPMGR_BAD_STATE, snapmgr_revert(lab, "p/v@small", NULL, NULL, &err));
+	ATF_CHECK(cow_is("p/v", 'b'));
+	ATF_CHECK(cow_is("p/v@large", 'a'));
+	cow_reboot();
+	lab_show("p/v@small", &o);
+	ATF_CHECK_STREQ("error", o.state);
+	lab_revert("p/v@large");
+	ATF_CHECK(cow_is("p/v", 'a'));
+}
+
+ATF_TC_WITHOUT_HEAD(a_siblings_store_grows_before_a_revert_would_overflow_it);
+ATF_TC_BODY(a_siblings_store_grows_before_a_revert_would_overflow_it, tc)
+{
+	struct snapmgr_object o;
+
+	cow_up();
+	cow_fill('a');
+	cow_snapshot("p/v@a", 16 * SM_MIB);
+	cow_fill('b');
+	cow_snapshot("p/v@small", 4 * SM_MIB); /* all of its chunks are still to be kept */
+	lab_revert("p/v@a");
+	lab_show("p/v@small", &o);
+	ATF_CHECK_STREQ("available", o.state);
+	ATF_CHECK(cow_is("p/v@small", 'b'));
+	ATF_CHECK(cow_is("p/v", 'a'));
+	lab_check_rest();
+}
+
+ATF_TC_WITHOUT_HEAD(without_room_for_what_it_displaces_a_revert_is_refused);
+ATF_TC_BODY(without_room_for_what_it_displaces_a_revert_is_refused, tc)
+{
+	struct snapmgr_revert_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_revert_opts);
+	struct snapmgr_create_opts fill = SNAPMGR_OPTS_INIT(struct snapmgr_create_opts);
+	struct snapmgr_pool_create_opts cow = SNAPMGR_OPTS_INIT(struct snapmgr_pool_create_opts);
+	const char *const devices[] = { "/dev/mapper/lab-small" };
+
+	lab_clean();
+	lab_reopen();
+	lab_run("dmsetup create lab-small --table '0 %ju linear %s 0'",
+		(uintmax_t)(64 * SM_MIB / SM_SECTOR), lab_disk(0));
+	cow.driver = "cow";
+	LAB_DO(snapmgr_pool_create(lab, "p", devices, 1, &cow, &err));
+	LAB_DO(snapmgr_set(lab, "p", "reserve", "0%", &err));
+	lab_create("p/v", SIZE);
+	cow_fill('a');
+	cow_snapshot("p/v@a", 16 * SM_MIB);
+	cow_fill('b');
+	fill.size_bytes = 25 * SM_MIB;
+	fill.inactive = true;
+	LAB_DO(snapmgr_create(lab, "p/filler", &fill, NULL, NULL, &err));
+	LAB_REFUSED(SNAPMGR_NO_SPACE, snapmgr_revert(lab, "p/v@a", NULL, NULL, &err));
+	LAB_SAYS("--no-undo");
+	ATF_CHECK(cow_is("p/v", 'b'));
+	ATF_CHECK(cow_is("p/v@a", 'a'));
+	lab_check_rest();
+	lab_write(lab_node("p/v"), 0, 4096, 'b', LAB_DIRECT);
+	opts.no_undo = true;
+	LAB_DO(snapmgr_revert(lab, "p/v@a", &opts, NULL, &err));
+	ATF_CHECK(cow_is("p/v", 'a'));
+	ATF_CHECK_EQ(0, lab_undo_points("p/v"));
+}
+
+ATF_TC_WITHOUT_HEAD(a_deleted_snapshot_frees_its_store_and_the_others_keep_theirs);
+ATF_TC_BODY(a_deleted_snapshot_frees_its_store_and_the_others_keep_theirs, tc)
+{
+	struct snapmgr_delete_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_delete_opts);
+
+	two_snapshots();
+	LAB_DO(snapmgr_delete(lab, "p/v@a", &opts, NULL, NULL, &err));
+	ATF_CHECK(cow_is("p/v@b", 'b'));
+	cow_snapshot("p/v@c", 16 * SM_MIB);
+	cow_fill('d');
+	ATF_CHECK(cow_is("p/v@b", 'b'));
+	ATF_CHECK(cow_is("p/v@c", 'c'));
+	LAB_DO(snapmgr_delete(lab, "p/v@b", &opts, NULL, NULL, &err));
+	LAB_DO(snapmgr_delete(lab, "p/v@c", &opts, NULL, NULL, &err));
+	lab_run("dmsetup table %s | grep -q linear", lab_node("p/v"));
+	lab_check_rest();
+}
+
+ATF_TC_WITHOUT_HEAD(what_it_cannot_do_it_refuses);
+ATF_TC_BODY(what_it_cannot_do_it_refuses, tc)
+{
+	struct snapmgr_revert_opts online = SNAPMGR_OPTS_INIT(struct snapmgr_revert_opts);
+	struct snapmgr_delete_opts keep = SNAPMGR_OPTS_INIT(struct snapmgr_delete_opts);
+
+	two_snapshots();
+	online.online = true;
+	keep.keep_snapshots = true;
+	LAB_REFUSED(SNAPMGR_UNSUPPORTED, snapmgr_revert(lab, "p/v@a", &online, NULL, &err));
+	LAB_REFUSED(SNAPMGR_UNSUPPORTED, snapmgr_clone(lab, "p/v@a", "p/w", NULL, NULL, NULL, &err));
+	LAB_REFUSED(SNAPMGR_UNSUPPORTED,
+		    snapmgr_resize(lab, "p/v", 2 * SIZE, NULL, NULL, NULL, &err));
+	LAB_REFUSED(SNAPMGR_UNSUPPORTED, snapmgr_delete(lab, "p/v", &keep, NULL, NULL, &err));
+	LAB_DO(snapmgr_activate(lab, "p/v@a", NULL, NULL, &err));
+	LAB_REFUSED(SNAPMGR_IN_USE, snapmgr_revert(lab, "p/v@a", NULL, NULL, &err));
+	LAB_DO(snapmgr_deactivate(lab, "p/v@a", &err));
+	ATF_CHECK(cow_is("p/v", 'c'));
+	lab_check_rest();
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, a_snapshot_keeps_what_is_written_over);
+	ATF_TP_ADD_TC(tp, a_new_volume_reads_as_zeroes_where_another_was);
+	ATF_TP_ADD_TC(tp, a_revert_keeps_identity_every_snapshot_and_the_way_back);
+	ATF_TP_ADD_TC(tp, undo_twice_is_where_one_began);
+	ATF_TP_ADD_TC(tp, a_reverted_volume_is_written_to_and_reverted_again);
+	ATF_TP_ADD_TC(tp, all_is_there_after_a_reboot);
+	ATF_TP_ADD_TC(tp, during_a_revert_it_reads_as_the_snapshot_and_takes_no_writes);
+	ATF_TP_ADD_TC(tp, a_store_that_overflowed_is_an_error_and_never_reverted_to);
+	ATF_TP_ADD_TC(tp, a_siblings_store_grows_before_a_revert_would_overflow_it);
+	ATF_TP_ADD_TC(tp, without_room_for_what_it_displaces_a_revert_is_refused);
+	ATF_TP_ADD_TC(tp, a_deleted_snapshot_frees_its_store_and_the_others_keep_theirs);
+	ATF_TP_ADD_TC(tp, what_it_cannot_do_it_refuses);
+	return atf_no_error();
+}
