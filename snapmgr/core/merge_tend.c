@@ -190,14 +190,9 @@ int sm_merge_finish(struct sm_pool *pool, struct scat_volume *v, struct sdm_swit
 
 /* ---- what the dead left ---- */
 
-struct all {
-	struct scat_volume *v; /* owned */
-	size_t n;
-};
-
 static int keep(const struct scat_volume *v, void *data)
 {
-	struct all *all = data;
+	struct sm_volumes *all = data;
 	struct scat_volume *more = reallocarray(all->v, all->n + 1, sizeof(*more));
 
 	if (!more)
@@ -205,6 +200,13 @@ static int keep(const struct scat_volume *v, void *data)
 	all->v = more;
 	all->v[all->n++] = *v;
 	return 0;
+}
+
+int sm_volumes_all(struct sm_pool *pool, struct sm_volumes *ret, struct snapmgr_err *err)
+{
+	int r = scat_volume_each(pool->cat, keep, ret, err);
+
+	return r == -ENOMEM ? sm_nomem(err) : r;
 }
 
 static int tend(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_err *err)
@@ -230,13 +232,12 @@ static int tend(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_err 
 
 int sm_merge_tend(struct sm_pool *pool, struct snapmgr_err *err)
 {
-	struct all all = { 0 };
-	int r = scat_volume_each(pool->cat, keep, &all, err);
+	AUTO(sm_volumes_free) struct sm_volumes all = { 0 };
+	int r = sm_volumes_all(pool, &all, err);
 
 	for (size_t i = 0; i < all.n && r == 0; i++)
 		r = tend(pool, &all.v[i], err);
-	free(all.v);
-	return r == -ENOMEM ? sm_nomem(err) : r;
+	return r;
 }
 
 int sm_merge_notice(struct sm_pool *pool, struct snapmgr_err *err)

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "snapmgr/core/monitor.h"
+#include "snapmgr/core/store.h"
 
 #define BUDGET_MS 50 /* of work under the lock, before others may have it */
 #define PAUSE_MS  20 /* then */
@@ -196,6 +197,31 @@ static void drop_garbage(struct sm_monitor *m)
 				total == 1 ? "" : "s", total == 1 ? " was" : "s were");
 }
 
+/* ---- its stores, where it has some ---- */
+
+struct telling {
+	struct sm_monitor *m;
+	struct sm_pool *pool;
+};
+
+static void tell_store(const char *level, const char *text, void *data)
+{
+	struct telling *t = data;
+	bool lost = strcmp(level, "error") == 0;
+
+	announce(t->m, t->pool, level, "space", lost ? snapmgr_code_name(SNAPMGR_NO_SPACE) : NULL,
+		 text);
+}
+
+static void look_at_stores(struct sm_monitor *m, struct sm_pool *pool)
+{
+	struct telling t = { m, pool };
+	struct snapmgr_err why = { 0 };
+
+	if (pool->b.driver->stores && sm_store_watch(pool, tell_store, &t, &why) < 0)
+		sm_monitor_trouble(m, "warning", why.message);
+}
+
 /* ---- all of it ---- */
 
 /* What takes moments. Return: whether there is garbage, or room has to be made, and it can be. */
@@ -213,6 +239,7 @@ static bool look_at_pool(struct sm_monitor *m, bool *ret_high)
 	if (r == 0) {
 		look_at_mode(m, &pool, &s);
 		*ret_high = look_at_space(m, &pool, &s);
+		look_at_stores(m, &pool);
 		r = scat_counts(pool.cat, &counts, &why);
 	}
 	if (r < 0) {

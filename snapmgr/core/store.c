@@ -142,15 +142,20 @@ int sm_store_new(struct sm_pool *pool, uint32_t id, const struct scat_volume *v,
 	return make(pool, id, v->c.thin, v->c.size_bytes, (bytes + SM_SECTOR - 1) / SM_SECTOR, err);
 }
 
-int sm_store_grow(struct sm_pool *pool, uint32_t id, uint64_t more_sectors, struct snapmgr_err *err)
+int sm_store_follow(struct sm_pool *pool, uint32_t id, struct snapmgr_err *err)
 {
 	AUTO(sm_place_free) struct sm_place place = { 0 };
+	int r = sm_place_load(pool, id, id, 0, &place, err);
+
+	return r == 0 ? pool->b.driver->stores->place(&pool->b, &place, SM_BLANK_NOTHING, err) : r;
+}
+
+int sm_store_grow(struct sm_pool *pool, uint32_t id, uint64_t more_sectors, struct snapmgr_err *err)
+{
 	int r = take(pool, id, more_sectors, err);
 
 	if (r == 0)
 		r = scat_commit(pool->cat, true, err);
 	scat_rollback(pool->cat);
-	if (r == 0)
-		r = sm_place_load(pool, id, id, 0, &place, err);
-	return r == 0 ? pool->b.driver->stores->place(&pool->b, &place, SM_BLANK_NOTHING, err) : r;
+	return r == 0 ? sm_store_follow(pool, id, err) : r;
 }

@@ -26,6 +26,8 @@ int sm_store_free_sectors(struct sm_pool *pool, uint64_t *ret, struct snapmgr_er
 /* sm_store_grow() - @more_sectors for a store; commits, and makes the kernel follow. */
 int sm_store_grow(struct sm_pool *pool, uint32_t id, uint64_t more_sectors,
 		  struct snapmgr_err *err);
+/* sm_store_follow() - make the kernel's as long as the catalogue says. */
+int sm_store_follow(struct sm_pool *pool, uint32_t id, struct snapmgr_err *err);
 /* sm_store_step() - @sectors, rounded up to what can be handed out */
 uint64_t sm_store_step(const struct sm_pool *pool, uint64_t sectors);
 
@@ -56,6 +58,17 @@ int sm_store_attach(struct sm_pool *pool, const struct scat_volume *v, struct sn
 /* sm_store_switch_opts() - for the driver */
 struct sm_switch_opts sm_store_switch_opts(const struct sm_pool *pool);
 
+/* ---- store_watch.c ---- */
+
+typedef void sm_store_tell_fn(const char *level, const char *text, void *data);
+/**
+ * sm_store_watch() - what a monitor does for stores: those that fill grow, those lost are marked
+ *
+ * -ENOSPC: one could not, of which the error tells; the others were seen to.
+ */
+int sm_store_watch(struct sm_pool *pool, sm_store_tell_fn *tell, void *data,
+		   struct snapmgr_err *err);
+
 /* ---- merge.c: a revert that lasts ---- */
 
 /**
@@ -84,6 +97,7 @@ int sm_merge_left(struct sm_pool *pool, const struct scat_volume *v, uint64_t *r
 /* sm_merge_finish() - of one that is done: the store armed again, the states, the table. */
 int sm_merge_finish(struct sm_pool *pool, struct scat_volume *v, struct sdm_switch **ret_settle,
 		    struct snapmgr_err *err);
+int sm_volumes_all(struct sm_pool *pool, struct sm_volumes *ret, struct snapmgr_err *err);
 /* sm_merge_tend() - of every volume: what the dead left goes on, and what is done is finished. */
 int sm_merge_tend(struct sm_pool *pool, struct snapmgr_err *err);
 

@@ -215,8 +215,8 @@ static int make_merging(struct sm_backend *b, const struct sm_vdev *v, const str
 	if (r < 0)
 		return r;
 	*ret_begun = info.exists && info.has_live && !info.suspended;
-	if (*ret_begun)
-		return 0;
+	if (info.exists && (info.has_live || info.has_inactive))
+		return 0; /* whoever died has loaded it, and the volume's table may hold it open */
 	r = cow_disarm(b, store->id, err); /* two users of one store would be a handover */
 	return r == 0 ? cow_arm_idle(b, store->id, v->id, v->size_bytes, true, err) : r;
 }

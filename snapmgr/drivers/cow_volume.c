@@ -60,6 +60,21 @@ static int see_length(const struct sdm_target *target, void *data)
 	return 0;
 }
 
+/* For one that is suspended: where its merge has not begun, or is over, it is to be read as it is. */
+static int heal_target(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_target *ret,
+		       struct snapmgr_err *err)
+{
+	struct sm_vdev as_is = *v;
+	dev_t dev;
+
+	if (v->merging && v->merging != SM_ID_UNKNOWN &&
+	    cow_devno(b, v->id, COW_MERGING, &dev, NULL) < 0) {
+		as_is.merging = 0;
+		as_is.has_stores = true;
+	}
+	return cow_target(b, &as_is, ret, err);
+}
+
 /* The catalogue knows which table it should have: an owner that died left that one, or the one before. */
 int cow_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,
 	     uint64_t *ret_bytes, struct snapmgr_err *err)
@@ -75,7 +90,7 @@ int cow_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_
 	if (!info.exists)
 		return -ENOENT;
 	if (info.suspended) {
-		r = cow_target(b, v, &target, err);
+		r = heal_target(b, v, &target, err);
 		if (r == 0)
 			r = sdm_load(&v->dm, &target, 1, err);
 		forward = true;
