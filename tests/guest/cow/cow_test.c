@@ -193,6 +193,64 @@ ATF_TC_BODY(a_store_that_overflowed_is_an_error_and_never_reverted_to, tc)
 	ATF_CHECK(cow_is("p/v", 'a'));
 }
 
+/* It greets the pool before it looks at it, and ends after that. */
+static int end_it(const struct snapmgr_event *event, void *data)
+{
+	const int *fds = data;
+
+	(void)event;
+	return write(fds[1], "x", 1) == 1 ? 0 : -1;
+}
+
+static void monitor_once(void)
+{
+	struct snapmgr_monitor_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_monitor_opts);
+	int fds[2];
+
+	ATF_REQUIRE_EQ(0, pipe2(fds, O_CLOEXEC));
+	opts.stop_fd = fds[0];
+	LAB_DO(snapmgr_monitor(lab, "p", &opts, end_it, fds, &err));
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
+ATF_TC_WITHOUT_HEAD(the_monitor_lets_a_store_grow_before_it_is_full);
+ATF_TC_BODY(the_monitor_lets_a_store_grow_before_it_is_full, tc)
+{
+	struct snapmgr_object o;
+
+	cow_up();
+	cow_fill('a');
+	cow_snapshot("p/v@s", 4 * SM_MIB);
+	for (uint64_t at = 0; at < SIZE; at += SM_MIB) {
+		lab_write(lab_node("p/v"), at, SM_MIB, 'b', LAB_DIRECT);
+		monitor_once();
+	}
+	lab_show("p/v@s", &o);
+	ATF_CHECK_STREQ("available", o.state);
+	ATF_CHECK(cow_is("p/v@s", 'a'));
+	lab_revert("p/v@s");
+	ATF_CHECK(cow_is("p/v", 'a'));
+	lab_check_rest();
+}
+
+ATF_TC_WITHOUT_HEAD(the_monitor_writes_down_what_was_lost);
+ATF_TC_BODY(the_monitor_writes_down_what_was_lost, tc)
+{
+	struct snapmgr_object o;
+
+	cow_up();
+	cow_fill('a');
+	cow_snapshot("p/v@s", 4 * SM_MIB);
+	cow_fill('b');
+	monitor_once();
+	lab_run("snapmgr messages p | grep -q 'p/v@s.*is lost'");
+	LAB_DO(snapmgr_pool_deactivate(lab, "p", &err));
+	LAB_DO(snapmgr_pool_activate(lab, "p", &err));
+	lab_show("p/v@s", &o);
+	ATF_CHECK_STREQ("error", o.state);
+}
+
 ATF_TC_WITHOUT_HEAD(a_siblings_store_grows_before_a_revert_would_overflow_it);
 ATF_TC_BODY(a_siblings_store_grows_before_a_revert_would_overflow_it, tc)
 {
@@ -294,6 +352,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, all_is_there_after_a_reboot);
 	ATF_TP_ADD_TC(tp, during_a_revert_it_reads_as_the_snapshot_and_takes_no_writes);
 	ATF_TP_ADD_TC(tp, a_store_that_overflowed_is_an_error_and_never_reverted_to);
+	ATF_TP_ADD_TC(tp, the_monitor_lets_a_store_grow_before_it_is_full);
+	ATF_TP_ADD_TC(tp, the_monitor_writes_down_what_was_lost);
 	ATF_TP_ADD_TC(tp, a_siblings_store_grows_before_a_revert_would_overflow_it);
 	ATF_TP_ADD_TC(tp, without_room_for_what_it_displaces_a_revert_is_refused);
 	ATF_TP_ADD_TC(tp, a_deleted_snapshot_frees_its_store_and_the_others_keep_theirs);
