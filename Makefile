@@ -193,7 +193,7 @@ $(B)/tests/guest/steps/message_test: private LDFLAGS += -Wl,--wrap=sdm_message
 $(B)/tests/torture/guest/steps: private LIBS += -latf-c
 $(STEPS_TESTS): private LIB_A = $(FAILPOINTS_A)
 $(STEPS_TESTS): $(FAILPOINTS_A) $(addprefix $(B)/tests/guest/,pool_lab.o \
-	steps/engine.o steps/picture.o steps/verbs.o)
+	$(addprefix steps/,engine.o picture.o scene.o verbs.o verbs_more.o))
 
 $(BENCHES) $(TORTURES) $(WORKERS): %: %.o $(LIB_A)
 	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)

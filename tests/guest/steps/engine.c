@@ -238,6 +238,8 @@ static void after_kill(const struct verb *v, unsigned int way, uint64_t stamp)
 
 	if ((way & GUARD || v->flags & VERB_MIDWAY) && is_suspended())
 		way &= ~WRITE; /* it would wait for the recovery */
+	if (v->flags & VERB_MOUNTED)
+		way &= ~REBOOT;
 	stamp = way & WRITE ? write_stamp(stamp) : 0;
 	if (way & REBOOT)
 		reboot(v);

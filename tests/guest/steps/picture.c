@@ -118,7 +118,9 @@ static void add_device(struct album *a, const struct snapmgr_object *o)
 	if (major(st.st_rdev) != o->major || minor(st.st_rdev) != o->minor)
 		lose("'%s' is not the device of '%s'", o->device, o->dm_name);
 	check_number(a, o);
-	ADD(a->out, " %s %s reads %jx", o->dm_name, o->device, (uintmax_t)sum(o->dm_name));
+	ADD(a->out, " %s %s", o->dm_name, o->device);
+	if (strcmp(o->volume, "m") != 0) /* which is mounted, and changes by itself */
+		ADD(a->out, " reads %jx", (uintmax_t)sum(o->dm_name));
 }
 
 static int add_object(const struct snapmgr_object *o, void *data)

@@ -19,6 +19,8 @@
 #define VERB_MIDWAY \
 	8u /* start() leaves another verb half done; pictures are taken before and after that */
 
+#define VERB_MOUNTED 32u /* a filesystem is mounted, so that devices cannot go as in a reboot */
+
 struct verb {
 	const char *name;
 	/* scene() - from nothing; NULL: the usual one, see verbs.c. */

@@ -6,155 +6,10 @@
  * The usual scene: volume "p/v" with snapshots "one" (which reads as 1), "two" (2), reading as 2;
  * volume "p/w" with snapshot "a"; both active, no undo points.
  */
-#include "steps.h"
+#include "scene.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-
-#include "failpoint.h"
-
-static int open_fd = -1; /* somebody has "p/v" open */
-
-/* ---- helpers ---- */
-
-void verbs_reopen(void)
-{
-	sm_close_fd(open_fd);
-	open_fd = -1;
-	snapmgr_free(lab);
-	lab_reopen();
-}
-
-static int quiet(int r, struct snapmgr_err *err, enum snapmgr_code fine)
-{
-	return r < 0 && err->code == fine ? 0 : r;
-}
-
-/* Deleted with its snapshots, where it is there. */
-static void gone(const char *spec)
-{
-	const struct snapmgr_delete_opts opts = { .size = sizeof(opts),
-						  .recursive = !strchr(spec, '@') };
-
-	LAB_DO(quiet(snapmgr_delete(lab, spec, &opts, NULL, NULL, &err), &err, SNAPMGR_NOT_FOUND));
-}
-
-static void drop_undo_points(const char *volume)
-{
-	const struct snapmgr_undo_opts opts = { .size = sizeof(opts), .drop = true };
-
-	LAB_DO(quiet(snapmgr_undo(lab, volume, &opts, NULL, &err), &err, SNAPMGR_NOT_FOUND));
-}
-
-static void revert_without_undo(const char *spec)
-{
-	const struct snapmgr_revert_opts opts = { .size = sizeof(opts), .no_undo = true };
-
-	LAB_DO(snapmgr_revert(lab, spec, &opts, NULL, &err));
-}
-
-/* "p/v" reads as 2, with nothing to undo. */
-static void settle(void)
-{
-	struct snapmgr_object o;
-
-	drop_undo_points("p/v");
-	lab_show("p/v", &o);
-	if (strcmp(o.parent_name, "v@two") != 0)
-		revert_without_undo("p/v@two");
-}
-
-static void make_usual(void)
-{
-	lab_create("p/v", SIZE + STAMP);
-	lab_write(lab_node("p/v"), 0, SIZE, 1, LAB_DIRECT);
-	lab_snapshot("p/v@one");
-	lab_write(lab_node("p/v"), 0, SIZE, 2, LAB_DIRECT);
-	lab_snapshot("p/v@two");
-	lab_create("p/w", SIZE);
-	lab_write(lab_node("p/w"), 0, SIZE, 3, LAB_DIRECT);
-	lab_snapshot("p/w@a");
-}
-
-static void usual(void)
-{
-	lab_up();
-	make_usual();
-}
-
-/* Every process of that name gets @signal, if it is none: the guest is ours. */
-static unsigned int count_named(const char *name, int signal)
-{
-	unsigned int n = 0;
-	DIR *proc = opendir("/proc");
-	struct dirent *d;
-
-	while (proc && (d = readdir(proc))) {
-		char path[300], comm[32] = "";
-		FILE *f;
-
-		(void)snprintf(path, sizeof(path), "/proc/%s/comm", d->d_name);
-		if (d->d_name[0] < '1' || d->d_name[0] > '9' || !(f = fopen(path, "re")))
-			continue;
-		(void)!fscanf(f, "%31s", comm);
-		(void)fclose(f);
-		if (strcmp(comm, name) != 0)
-			continue;
-		(void)kill((pid_t)strtol(d->d_name, NULL, 10), signal);
-		n++;
-	}
-	if (proc)
-		(void)closedir(proc);
-	return n;
-}
-
-static bool is_running(const char *name)
-{
-	return count_named(name, 0) > 0;
-}
-
-void verbs_guarded(void)
-{
-	while (is_running("snapmgr-guard") || is_running("snapmgr"))
-		lab_sleep_ms(5);
-}
-
-static void run_to_death(int (*run)(struct snapmgr_err *err), const char *points, bool stop)
-{
-	struct snapmgr_err err = { .message = "" };
-
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	lab_reopen();
-	sm_failpoint_arm(points, NULL, stop);
-	if (run(&err) < 0)
-		lose("it failed: %s", err.message);
-	_exit(0); /* without an end for its handle: its guard sees it die */
-}
-
-bool verbs_die(int (*run)(struct snapmgr_err *err), const char *points, bool with_guard)
-{
-	int status;
-	pid_t pid;
-
-	(void)fflush(NULL);
-	pid = fork();
-	if (pid == 0)
-		run_to_death(run, points, with_guard);
-	ATF_REQUIRE_EQ(pid, waitpid(pid, &status, WUNTRACED));
-	if (WIFSTOPPED(status)) {
-		(void)count_named("snapmgr-guard", SIGKILL);
-		(void)kill(pid, SIGKILL);
-		ATF_REQUIRE_EQ(pid, waitpid(pid, &status, 0));
-	}
-	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-		_exit(3);
-	return WIFSIGNALED(status);
-}
 
 /* ---- create, clone ---- */
 
@@ -169,7 +24,7 @@ static int create_at(const char *spec, const char *from, struct snapmgr_err *err
 
 static void no_n(void)
 {
-	gone("p/n");
+	scene_gone("p/n");
 }
 
 static int create(struct snapmgr_err *err)
@@ -191,8 +46,8 @@ static int clone_one(struct snapmgr_err *err)
 
 static void no_s(void)
 {
-	gone("p/v@s");
-	gone("p/w@s");
+	scene_gone("p/v@s");
+	scene_gone("p/w@s");
 }
 
 static int snapshot(struct snapmgr_err *err)
@@ -243,30 +98,30 @@ static int revert_online(struct snapmgr_err *err)
 
 static void settle_and_open(void)
 {
-	sm_close_fd(open_fd);
-	settle();
-	open_fd = open(lab_node("p/v"), O_RDONLY | O_CLOEXEC);
-	ATF_REQUIRE(open_fd >= 0);
+	sm_close_fd(scene_open_fd);
+	scene_settle();
+	scene_open_fd = open(lab_node("p/v"), O_RDONLY | O_CLOEXEC);
+	ATF_REQUIRE(scene_open_fd >= 0);
 }
 
 static void settle_inactive(void)
 {
-	settle();
+	scene_settle();
 	LAB_DO(snapmgr_deactivate(lab, "p/v", &err));
 }
 
 /* The oldest of them has to go. */
 static void settle_with_all_undo_points(void)
 {
-	settle();
+	scene_settle();
 	for (int i = 0; i < 3; i++)
 		lab_revert(i % 2 ? "p/v@two" : "p/v@one");
-	revert_without_undo("p/v@two");
+	scene_revert_without_undo("p/v@two");
 }
 
 static void settle_and_revert(void)
 {
-	settle();
+	scene_settle();
 	lab_revert("p/v@one");
 }
 
@@ -301,15 +156,26 @@ static int group_remove(struct snapmgr_err *err)
 	return snapmgr_group_remove(lab, "p/g", &members[1], 1, NULL, NULL, err);
 }
 
+static int group_add(struct snapmgr_err *err)
+{
+	return snapmgr_group_add(lab, "p/g", &members[1], 1, NULL, NULL, err);
+}
+
 static void no_group(void)
 {
-	LAB_DO(quiet(group_delete(&err), &err, SNAPMGR_NOT_FOUND));
+	LAB_DO(scene_quiet(group_delete(&err), &err, SNAPMGR_NOT_FOUND));
 }
 
 static void group(void)
 {
 	no_group();
 	LAB_DO(group_create(&err));
+}
+
+static void group_without_w(void)
+{
+	group();
+	LAB_DO(group_remove(&err));
 }
 
 static void group_and_no_s(void)
@@ -337,11 +203,11 @@ static void group_settled(void)
 		lab_write(lab_node("p/w"), 0, SIZE, 6, LAB_DIRECT);
 		lab_snapshot("p/g@base");
 	}
-	settle();
-	drop_undo_points("p/w");
+	scene_settle();
+	scene_drop_undo_points("p/w");
 	lab_show("p/w", &o);
 	if (strcmp(o.parent_name, "w@a") != 0)
-		revert_without_undo("p/w@a");
+		scene_revert_without_undo("p/w@a");
 }
 
 static int group_revert(struct snapmgr_err *err)
@@ -468,7 +334,7 @@ static void have_tree(void)
 	no_orphans();
 	if (lab_exists("p/n@a") && lab_exists("p/n@b"))
 		return;
-	gone("p/n");
+	scene_gone("p/n");
 	lab_create("p/n", SIZE);
 	lab_snapshot("p/n@a");
 	lab_snapshot("p/n@b");
@@ -500,6 +366,16 @@ static void not_held(void)
 static int hold(struct snapmgr_err *err)
 {
 	return snapmgr_hold(lab, "p/v@one", true, err);
+}
+
+static void held(void)
+{
+	LAB_DO(hold(&err));
+}
+
+static int release(struct snapmgr_err *err)
+{
+	return snapmgr_hold(lab, "p/v@one", false, err);
 }
 
 static void no_label(void)
@@ -612,7 +488,7 @@ static const char *pool_state(const char *name)
 	static char state[24];
 
 	*state = '\0';
-	LAB_DO(quiet(snapmgr_pool_show(lab, name, keep_state, state, &err), &err,
+	LAB_DO(scene_quiet(snapmgr_pool_show(lab, name, keep_state, state, &err), &err,
 		     SNAPMGR_NOT_FOUND));
 	return state;
 }
@@ -704,9 +580,9 @@ static int pool_extend(struct snapmgr_err *err)
 /* There is no way back from an extend. */
 static void anew(void)
 {
-	LAB_DO(quiet(pool_destroy(&err), &err, SNAPMGR_NOT_FOUND));
+	LAB_DO(scene_quiet(pool_destroy(&err), &err, SNAPMGR_NOT_FOUND));
 	LAB_DO(pool_create(&err));
-	make_usual();
+	scene_make_usual();
 }
 
 static char dumped[65536];
@@ -745,8 +621,8 @@ const struct verb verbs[] = {
 	{ "snapshot of two", .start = no_s, .run = snapshot_both, .again = SNAPMGR_EXISTS },
 	{ "snapshot, inactive", .start = no_s_and_inactive, .run = snapshot_inactive,
 	  .flags = VERB_REMAPS, .again = SNAPMGR_EXISTS },
-	{ "revert", .start = settle, .run = revert },
-	{ "revert --no-undo", .start = settle, .run = revert_no_undo },
+	{ "revert", .start = scene_settle, .run = revert },
+	{ "revert --no-undo", .start = scene_settle, .run = revert_no_undo },
 	{ "revert --online", .start = settle_and_open, .run = revert_online },
 	{ "revert, inactive", .start = settle_inactive, .run = revert, .flags = VERB_REMAPS },
 	{ "revert, undo points full", .start = settle_with_all_undo_points, .run = revert },
@@ -774,6 +650,13 @@ const struct verb verbs[] = {
 	{ "delete --keep-snapshots", .start = have_tree, .run = delete_keep,
 	  .again = SNAPMGR_NOT_FOUND },
 	{ "hold", .start = not_held, .run = hold },
+	{ "release", .start = held, .run = release },
+	{ "quota set", .start = more_no_quota, .run = more_quota },
+	{ "group add", .start = group_without_w, .run = group_add, .again = SNAPMGR_EXISTS },
+	{ "snapshot, mounted", .start = more_mounted, .run = more_snapshot_mounted,
+	  .flags = VERB_MOUNTED, .again = SNAPMGR_EXISTS },
+	{ "revert --remount", .start = more_mounted, .run = more_revert_remount,
+	  .flags = VERB_MOUNTED },
 	{ "set", .start = no_label, .run = set },
 	{ "activate a volume", .start = inactive_w, .run = activate_volume, .flags = VERB_REMAPS },
 	{ "deactivate a volume", .start = active_w, .run = deactivate_volume,
@@ -782,15 +665,17 @@ const struct verb verbs[] = {
 	  .flags = VERB_REMAPS },
 	{ "deactivate a snapshot", .start = active_one, .run = deactivate_snapshot,
 	  .flags = VERB_REMAPS },
-	{ "recover a revert, back", .start = settle, .half = half_revert_before, .run = recover,
+	{ "recover a revert, back", .start = scene_settle, .half = half_revert_before, .run = recover,
 	  .flags = VERB_MIDWAY },
-	{ "recover a revert, on", .start = settle, .half = half_revert_after, .run = recover,
+	{ "recover a revert, on", .start = scene_settle, .half = half_revert_after, .run = recover,
 	  .flags = VERB_MIDWAY },
 	{ "recover a snapshot", .start = no_s, .half = half_snapshot, .run = recover,
 	  .flags = VERB_MIDWAY },
 	{ "recover a rename", .start = old_names, .half = half_rename, .run = recover,
 	  .flags = VERB_MIDWAY },
 	{ "pool check --repair", .start = nothing, .run = check_repair },
+	{ "pool check --repair, rebuilt", .start = more_damaged, .run = more_rebuild,
+	  .flags = VERB_POOL | VERB_REMAPS },
 	{ "pool activate", .start = pool_inactive, .run = pool_activate,
 	  .flags = VERB_POOL | VERB_REMAPS },
 	{ "pool deactivate", .start = pool_active, .run = pool_deactivate,
@@ -813,14 +698,3 @@ const struct verb verbs[] = {
 	  .again = SNAPMGR_IN_USE, .or_again = SNAPMGR_FOREIGN_DEVICE },
 };
 const size_t n_verbs = SM_ARRAY(verbs);
-
-void verbs_scene(const struct verb *v)
-{
-	if (v->scene)
-		v->scene();
-	else
-		usual();
-	lab_recover_program = "snapmgr"; /* of PATH, without failpoints */
-	if (!lab)
-		lab_reopen();
-}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Verbs whose scene is more than a call: a filesystem that is mounted, metadata that is damaged, quotas. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "scene.h"
+
+/* ---- "p/m", mounted ---- */
+
+#define MOUNTED_SIZE (16 * SM_MIB)
+#define MOUNT_POINT  LAB "/mnt"
+#define DEVICE	     "/dev/mapper/snapmgr-p-m"
+
+static void mount_it(void)
+{
+	if (mount(DEVICE, MOUNT_POINT, "ext4", 0, NULL) < 0 && errno != EBUSY)
+		lose("cannot mount '%s': %m", DEVICE);
+}
+
+/* Hangs where somebody left it frozen. */
+static void write_file(void)
+{
+	int fd = open(MOUNT_POINT "/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0 || pwrite(fd, "written", 7, 0) != 7 || fsync(fd) < 0)
+		lose("cannot write to the filesystem: %m");
+	(void)close(fd);
+}
+
+void more_mounted(void)
+{
+	if (!lab_exists("p/m")) {
+		lab_create("p/m", MOUNTED_SIZE);
+		lab_run("mkfs.ext4 -q %s && mkdir -p " MOUNT_POINT, DEVICE);
+		mount_it();
+		write_file();
+		lab_snapshot("p/m@base");
+	}
+	scene_gone("p/m@s");
+	scene_drop_undo_points("p/m");
+	mount_it();
+	write_file();
+}
+
+int more_snapshot_mounted(struct snapmgr_err *err)
+{
+	static const char *const spec = "p/m@s";
+
+	return snapmgr_snapshot(lab, &spec, 1, NULL, NULL, NULL, err);
+}
+
+int more_revert_remount(struct snapmgr_err *err)
+{
+	const struct snapmgr_revert_opts opts = {
+		.size = sizeof(opts), .remount = true, .no_undo = true
+	};
+
+	return snapmgr_revert(lab, "p/m@base", &opts, NULL, err);
+}
+
+/* ---- damaged metadata ---- */
+
+#define BLOCK	       4096
+#define BITMAP_ROOT_AT 80 /* in the superblock: the root of the map of used data, which can be rebuilt */
+
+static off_t meta_at;
+
+static int keep_start(const struct sdm_target *target, void *data)
+{
+	unsigned int major, minor;
+	unsigned long long sectors;
+
+	(void)data;
+	if (sscanf(target->params, "%u:%u %llu", &major, &minor, &sectors) != 3)
+		lose("cannot find the metadata: %s", target->params);
+	meta_at = (off_t)sectors * SM_SECTOR;
+	return 1;
+}
+
+static void spoil(void)
+{
+	AUTO(sm_close_fd) int fd = open(lab_disk(0), O_RDWR | O_CLOEXEC); /* all but data lies there */
+	uint64_t root = 0;
+
+	if (fd < 0 || pread(fd, &root, sizeof(root), meta_at + BITMAP_ROOT_AT) != sizeof(root) ||
+	    !root || pwrite(fd, "spoilt", 6, meta_at + (off_t)root * BLOCK + 1000) != 6 ||
+	    fsync(fd) < 0)
+		lose("cannot spoil block %ju: %m", (uintmax_t)root);
+}
+
+void more_damaged(void)
+{
+	LAB_DO(scene_quiet(snapmgr_pool_deactivate(lab, "p", &err), &err, SNAPMGR_BAD_STATE));
+	LAB_DO(more_rebuild(&err));
+	LAB_DO(snapmgr_pool_activate(lab, "p", &err));
+	if (!lab_holds(lab_node("p/v"), 0, SIZE, 2, LAB_DIRECT))
+		lose("'p/v' does not read as before the repair");
+	LAB_DO(sdm_table("snapmgr-p-meta", false, keep_start, NULL, &err) < 0 ? -EIO : 0);
+	LAB_DO(snapmgr_pool_deactivate(lab, "p", &err));
+	spoil();
+}
+
+int more_rebuild(struct snapmgr_err *err)
+{
+	struct snapmgr_pool_check_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_pool_check_opts);
+
+	opts.repair = true;
+	return snapmgr_pool_check(lab, "p", &opts, err);
+}
+
+/* ---- quotas ---- */
+
+static int set_quota(uint64_t volumes, struct snapmgr_err *err)
+{
+	struct snapmgr_quota_set_opts opts = { .size = sizeof(opts) };
+
+	for (size_t i = 0; i < SM_ARRAY(opts.limits); i++)
+		opts.limits[i] = SNAPMGR_UNCHANGED;
+	opts.limits[SNAPMGR_VOLUMES] = volumes;
+	return snapmgr_quota_set(lab, "p", "web", &opts, err);
+}
+
+void more_no_quota(void)
+{
+	LAB_DO(set_quota(SNAPMGR_UNLIMITED, &err));
+}
+
+int more_quota(struct snapmgr_err *err)
+{
+	return set_quota(7, err);
+}
