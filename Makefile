@@ -184,13 +184,14 @@ ifeq ($(FAILPOINTS),)
 $(FAILPOINTS_A): FORCE
 	@$(MAKE) --no-print-directory B=$(B)/failpoints FAILPOINTS=1 $@ $(B)/failpoints/bin/snapmgr
 endif
-STEPS_TESTS = $(filter $(B)/tests/guest/steps/%,$(GUEST_C_TESTS)) $(B)/tests/torture/guest/steps
+STEPS_TORTURES = $(addprefix $(B)/tests/torture/guest/,steps steps_udev)
+STEPS_TESTS = $(filter $(B)/tests/guest/steps/%,$(GUEST_C_TESTS)) $(STEPS_TORTURES)
 $(B)/tests/guest/steps/%.o: private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
 $(B)/tests/guest/cow/kill_test.o: private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
 $(B)/tests/guest/cow/kill_test: private LIB_A = $(FAILPOINTS_A)
 $(B)/tests/guest/cow/kill_test: $(FAILPOINTS_A)
 $(B)/tests/guest/steps/message_test: private LDFLAGS += -Wl,--wrap=sdm_message
-$(B)/tests/torture/guest/steps: private LIBS += -latf-c
+$(STEPS_TORTURES): private LIBS += -latf-c
 $(STEPS_TESTS): private LIB_A = $(FAILPOINTS_A)
 $(STEPS_TESTS): $(FAILPOINTS_A) $(addprefix $(B)/tests/guest/,pool_lab.o \
 	$(addprefix steps/,engine.o picture.o scene.o verbs.o verbs_more.o))

@@ -35,7 +35,8 @@ void scene_gone(const char *spec)
 	const struct snapmgr_delete_opts opts = { .size = sizeof(opts),
 						  .recursive = !strchr(spec, '@') };
 
-	LAB_DO(scene_quiet(snapmgr_delete(lab, spec, &opts, NULL, NULL, &err), &err, SNAPMGR_NOT_FOUND));
+	LAB_DO(scene_quiet(snapmgr_delete(lab, spec, &opts, NULL, NULL, &err), &err,
+			   SNAPMGR_NOT_FOUND));
 }
 
 void scene_drop_undo_points(const char *volume)

@@ -489,7 +489,7 @@ static const char *pool_state(const char *name)
 
 	*state = '\0';
 	LAB_DO(scene_quiet(snapmgr_pool_show(lab, name, keep_state, state, &err), &err,
-		     SNAPMGR_NOT_FOUND));
+			   SNAPMGR_NOT_FOUND));
 	return state;
 }
 
@@ -665,8 +665,8 @@ const struct verb verbs[] = {
 	  .flags = VERB_REMAPS },
 	{ "deactivate a snapshot", .start = active_one, .run = deactivate_snapshot,
 	  .flags = VERB_REMAPS },
-	{ "recover a revert, back", .start = scene_settle, .half = half_revert_before, .run = recover,
-	  .flags = VERB_MIDWAY },
+	{ "recover a revert, back", .start = scene_settle, .half = half_revert_before,
+	  .run = recover, .flags = VERB_MIDWAY },
 	{ "recover a revert, on", .start = scene_settle, .half = half_revert_after, .run = recover,
 	  .flags = VERB_MIDWAY },
 	{ "recover a snapshot", .start = no_s, .half = half_snapshot, .run = recover,

@@ -53,17 +53,18 @@ int more_snapshot_mounted(struct snapmgr_err *err)
 
 int more_revert_remount(struct snapmgr_err *err)
 {
-	const struct snapmgr_revert_opts opts = {
-		.size = sizeof(opts), .remount = true, .no_undo = true
-	};
+	const struct snapmgr_revert_opts opts = { .size = sizeof(opts),
+						  .remount = true,
+						  .no_undo = true };
 
 	return snapmgr_revert(lab, "p/m@base", &opts, NULL, err);
 }
 
 /* ---- damaged metadata ---- */
 
-#define BLOCK	       4096
-#define BITMAP_ROOT_AT 80 /* in the superblock: the root of the map of used data, which can be rebuilt */
+#define BLOCK 4096
+#define BITMAP_ROOT_AT \
+	80 /* in the superblock: the root of the map of used data, which can be rebuilt */
 
 static off_t meta_at;
 
@@ -81,7 +82,8 @@ static int keep_start(const struct sdm_target *target, void *data)
 
 static void spoil(void)
 {
-	AUTO(sm_close_fd) int fd = open(lab_disk(0), O_RDWR | O_CLOEXEC); /* all but data lies there */
+	AUTO(sm_close_fd)
+	int fd = open(lab_disk(0), O_RDWR | O_CLOEXEC); /* all but data lies there */
 	uint64_t root = 0;
 
 	if (fd < 0 || pread(fd, &root, sizeof(root), meta_at + BITMAP_ROOT_AT) != sizeof(root) ||
@@ -97,7 +99,7 @@ void more_damaged(void)
 	LAB_DO(snapmgr_pool_activate(lab, "p", &err));
 	if (!lab_holds(lab_node("p/v"), 0, SIZE, 2, LAB_DIRECT))
 		lose("'p/v' does not read as before the repair");
-	LAB_DO(sdm_table("snapmgr-p-meta", false, keep_start, NULL, &err) < 0 ? -EIO : 0);
+	LAB_DO(sdm_table("snapmgr-p-_meta", false, keep_start, NULL, &err) < 0 ? -EIO : 0);
 	LAB_DO(snapmgr_pool_deactivate(lab, "p", &err));
 	spoil();
 }
