@@ -40,7 +40,7 @@ DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	file.c file_copy.c file_loop.c file_pool.c file_switch.c file_volume.c \
 	names.c regions.c registry.c thin.c thin_diff.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_wipe.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
-	diff.c fill.c \
+	diff.c fill.c revert_clone.c \
 	backup.c inactive.c inventory.c lasting.c lasting_recover.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \
 	activate.c capabilities.c claim.c claim_file.c copy_source.c create.c delete.c displace.c find.c \
 	folder.c folder_check.c folder_create.c folder_show.c folder_state.c \
@@ -125,7 +125,7 @@ tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(SHELL_LIBS) $(BENCHES) $(
 FAKE_KERNEL = $(addprefix $(B)/tests/unit/,fake_kernel.o fake_query.o fake_thin.o fake_guard.o)
 $(filter $(B)/tests/unit/dm_%,$(UNIT_TESTS)): $(FAKE_KERNEL)
 $(filter $(B)/tests/unit/vfs_test $(B)/tests/unit/catalogue_%,$(UNIT_TESTS)): $(B)/tests/unit/catalogue_rig.o
-$(addprefix $(B)/tests/unit/,core_verbs_test core_quota_test): $(B)/tests/unit/core_rig.o $(B)/tests/unit/catalogue_rig.o $(FAKE_KERNEL)
+$(addprefix $(B)/tests/unit/,core_verbs_test core_quota_test core_clone_test): $(B)/tests/unit/core_rig.o $(B)/tests/unit/catalogue_rig.o $(FAKE_KERNEL)
 $(filter $(B)/tests/guest/dm/%,$(GUEST_C_TESTS)): $(B)/tests/guest/dm/rig.o
 
 comma = ,

@@ -366,8 +366,7 @@ typedef int snapmgr_member_fn(const struct snapmgr_object *object, const char *l
 
 struct snapmgr_revert_opts {
 	size_t size;
-	const char
-		*target; /* the volume expected to be reverted; a check, NULL: the snapshot's own */
+	const char *target; /* the volume to revert, of the same pool; NULL: the snapshot's own */
 	bool latest_only;
 	bool no_undo;
 	bool online;
@@ -390,6 +389,8 @@ struct snapmgr_revert_result {
 	bool in_place;
 	bool undo; /* there is a way back */
 	uint64_t elapsed_us, suspended_us;
+	/* Of a clone: the volume that stays as it was, beside @volume, which is new; else "". */
+	char kept[SNAPMGR_NAME_MAX + 1];
 };
 /**
  * snapmgr_revert() - make a volume read as one of its snapshots, in place
@@ -692,7 +693,8 @@ struct snapmgr_capability {
 	bool in_place, online;
 	bool diff;
 	const char *const *strategies; /* of a revert, cheapest first; NULL-terminated, borrowed */
-	const char *missing; /* what this machine lacks for it, or for a strategy that a pool has not
+	const char
+		*missing; /* what this machine lacks for it, or for a strategy that a pool has not
 			      * therefore; static, NULL: nothing */
 };
 typedef int snapmgr_capability_fn(const struct snapmgr_capability *cap, void *data);

@@ -351,8 +351,9 @@ static int visit_capability(const struct snapmgr_capability *c, void *data)
 
 static int run_capabilities(struct cmd *cmd)
 {
-	static const char *const names[] = { "DRIVER", "POOL",	   "SNAPSHOT", "REVERT",
-					     "CLONE",  "IN PLACE", "ONLINE",   "DIFF", "STRATEGIES", "MISSING" };
+	static const char *const names[] = { "DRIVER",	   "POOL",     "SNAPSHOT", "REVERT",
+					     "CLONE",	   "IN PLACE", "ONLINE",   "DIFF",
+					     "STRATEGIES", "MISSING" };
 	struct listing l = { .cmd = cmd, .table = { .columns = SM_ARRAY(names) } };
 	const char *pool = cmd->n_args ? cmd->args[0] : NULL;
 	int r;

@@ -108,6 +108,10 @@ static void result_json(struct cmd *cmd, const struct snapmgr_revert_result *ret
 	json_uint(j, ret->move_bytes);
 	json_key(j, "in_place");
 	json_bool(j, ret->in_place);
+	if (*ret->kept) {
+		json_key(j, "kept");
+		json_text(j, ret->kept);
+	}
 	json_key(j, "undo");
 	json_bool(j, ret->undo);
 	json_key(j, "dry_run");
@@ -138,7 +142,11 @@ static void say_choice(const struct cmd *cmd, const struct snapmgr_revert_result
 	char name[OBJECT_NAME], now[OBJECT_NAME], size[TEXT_SIZE];
 
 	contents(ret, undone, now, sizeof(now));
-	say(cmd, "%s would become %s", object_name(&ret->volume, name), now);
+	if (*ret->kept)
+		say(cmd, "%s would be kept beside a new volume with the contents of %s",
+		    object_name(&ret->volume, name), now);
+	else
+		say(cmd, "%s would become %s", object_name(&ret->volume, name), now);
 	say(cmd, "strategy: %s", ret->strategy);
 	if (*ret->reason)
 		say(cmd, "reason: %s", ret->reason);
@@ -151,6 +159,11 @@ static void say_result(const struct cmd *cmd, const struct snapmgr_revert_result
 
 	(void)object_name(&ret->volume, name);
 	contents(ret, undone, now, sizeof(now));
+	if (*ret->kept) {
+		say(cmd, "%s is a new volume with the contents of %s (clone); %s/%s is kept", name,
+		    now, ret->volume.pool, ret->kept);
+		return;
+	}
 	if (ret->undo)
 		(void)snprintf(back, sizeof(back), "back: snapmgr undo %s", name);
 	else

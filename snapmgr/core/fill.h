@@ -26,4 +26,14 @@ int sm_fill_revert(struct sm_found *f, struct sm_displace *d, struct sm_strategy
 int sm_fill_settle(struct sm_pool *pool, const struct scat_operation *op, char *said,
 		   struct snapmgr_err *err);
 
+/* ---- revert_clone.c ---- */
+
+/**
+ * sm_revert_clone() - a new volume with the contents of @f's snapshot, which takes over all snapshots
+ *
+ * f->volume is the new one then, unless it is a @dry_run. @ret_kept: the name of the old one.
+ */
+int sm_revert_clone(struct sm_found *f, bool dry_run, char ret_kept[SNAPMGR_NAME_MAX + 1],
+		    struct snapmgr_err *err);
+
 #endif

@@ -63,17 +63,26 @@ static int check_latest(struct sm_pool *pool, const struct scat_snapshot *s,
 		       pool->row.name, s->volume_name, s->c.name, newest.c.name);
 }
 
-int sm_revert_check(struct sm_pool *pool, const struct scat_volume *v,
-		    const struct scat_snapshot *s, bool latest_only, struct snapmgr_err *err)
+/* A clone leaves the volume alone, so that it matters only where the driver has another way. */
+static int check_support(const struct sm_pool *pool, const struct scat_volume *v, bool allow_clone,
+			 struct snapmgr_err *err)
 {
-	int r;
+	if (v->revert_support || (allow_clone && !sm_driver_reverts(pool->b.driver)))
+		return 0;
+	return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+		       "volume '%s/%s' was made without support for reverts (property "
+		       "revert_to_snapshot_support)",
+		       pool->row.name, v->c.name);
+}
 
-	if (!v->revert_support)
-		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-			       "volume '%s/%s' was made without support for reverts (property "
-			       "revert_to_snapshot_support)",
-			       pool->row.name, v->c.name);
-	r = sm_volume_ready(pool, v, true, err);
+int sm_revert_check(struct sm_pool *pool, const struct scat_volume *v,
+		    const struct scat_snapshot *s, bool latest_only, bool allow_clone,
+		    struct snapmgr_err *err)
+{
+	int r = check_support(pool, v, allow_clone, err);
+
+	if (r == 0)
+		r = sm_volume_ready(pool, v, true, err);
 	if (r == 0)
 		r = sm_snapshot_ready(pool, s, err);
 	return r == 0 && latest_only ? check_latest(pool, s, err) : r;
@@ -160,6 +169,24 @@ static int switch_now(struct sm_found *f, struct sm_displace *d, bool dry_run,
 	return r == 0 && !dry_run ? repoint(f, d, err) : r;
 }
 
+/* @kept: the volume beside which a clone was made. */
+static int by_strategy(struct sm_found *f, struct sm_displace *d, struct sm_strategy *strategy,
+		       bool dry_run, char kept[SNAPMGR_NAME_MAX + 1], struct snapmgr_err *err)
+{
+	int r;
+
+	if (strcmp(strategy->name, "clone") != 0)
+		return sm_strategy_copies(f->pool.b.driver, strategy) && !dry_run ?
+			       sm_fill_revert(f, d, strategy, err) :
+			       switch_now(f, d, dry_run, err);
+	r = sm_revert_clone(f, dry_run, kept, err);
+	if (r == 0 && !dry_run) {
+		sm_pool_settle(&f->pool);
+		sm_backup(&f->pool);
+	}
+	return r;
+}
+
 int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_revert_opts *opts,
 		   struct snapmgr_revert_result *ret, struct snapmgr_err *err)
 {
@@ -174,6 +201,7 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 				 .claim.fd = -1 };
 	const uint64_t start_ns = ret ? sm_monotonic_ns() : 0;
 	enum sm_reach reach = SM_OWN_VOLUME;
+	char kept[SNAPMGR_NAME_MAX + 1] = "";
 	struct sm_strategy strategy;
 	struct snapmgr_err why;
 	int r;
@@ -187,7 +215,8 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 	if (r == 0)
 		r = find_target(&f, o.target, &reach, err);
 	if (r == 0)
-		r = sm_revert_check(&f.pool, &f.volume, &f.snapshot, o.latest_only, err);
+		r = sm_revert_check(&f.pool, &f.volume, &f.snapshot, o.latest_only, o.allow_clone,
+				    err);
 	if (r == 0)
 		r = choose(&f, &o, reach, &strategy, err);
 	if (r == 0)
@@ -197,14 +226,15 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 	d.volume = &f.volume;
 	d.change.size_bytes = f.snapshot.c.size_bytes;
 	if (r == 0)
-		r = sm_strategy_copies(f.pool.b.driver, &strategy) && !o.dry_run ?
-			    sm_fill_revert(&f, &d, &strategy, err) :
-			    switch_now(&f, &d, o.dry_run, err);
+		r = by_strategy(&f, &d, &strategy, o.dry_run, kept, err);
 	r = sm_displace_finish(&f.pool, &d, 1, r, err);
 	if (r == 0)
 		r = tell(&f, &strategy, ret, err);
 	if (r == 0 && ret) {
-		ret->undo = o.dry_run ? !o.no_undo && f.volume.undo_keep > 0 : d.kept;
+		(void)sm_copy_text(ret->kept, sizeof(ret->kept), kept);
+		ret->undo = *kept     ? false :
+			    o.dry_run ? !o.no_undo && f.volume.undo_keep > 0 :
+					d.kept;
 		ret->suspended_us = d.change.suspended_ns / 1000;
 		ret->elapsed_us = (sm_monotonic_ns() - start_ns) / 1000;
 	}

@@ -145,7 +145,7 @@ int sm_revert_group(struct sm_found *f, const struct snapmgr_revert_opts *o, uin
 		r = collect(&t, err);
 	for (size_t i = 0; i < t.n && r == 0; i++)
 		r = sm_revert_check(&f->pool, &t.m[i].volume, &t.m[i].snapshot, o->latest_only,
-				    err);
+				    false, err);
 	if (r == 0)
 		r = sm_strategy_choose(&choice, &strategy, err);
 	if (r == 0)

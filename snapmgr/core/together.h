@@ -51,9 +51,11 @@ static inline void auto_sm_together_release(struct sm_together *t)
 
 /* ---- revert.c, revert_group.c, undo_group.c ---- */
 
-/* sm_revert_check() - may @v be reverted to @s: support, states; with @latest_only, its age */
+/* sm_revert_check() - may @v be reverted to @s: support, states; with @latest_only, its age; a driver
+ * that has no reverts is no reason against it with @allow_clone */
 int sm_revert_check(struct sm_pool *pool, const struct scat_volume *v,
-		    const struct scat_snapshot *s, bool latest_only, struct snapmgr_err *err);
+		    const struct scat_snapshot *s, bool latest_only, bool allow_clone,
+		    struct snapmgr_err *err);
 int sm_revert_group(struct sm_found *f, const struct snapmgr_revert_opts *o, uint64_t start_ns,
 		    struct snapmgr_revert_result *ret, struct snapmgr_err *err);
 int sm_undo_group(struct sm_found *f, const struct snapmgr_undo_opts *o, uint64_t start_ns,

@@ -148,6 +148,7 @@ static int tell(struct sm_found *f, const struct sm_displace *d, uint64_t start_
 	(void)strcpy(ret->reason, "the head and the undo point change places");
 	ret->move_bytes = 0;
 	ret->in_place = true;
+	ret->kept[0] = '\0';
 	ret->undo = true; /* the other half of the swap */
 	ret->suspended_us = d->change.suspended_ns / 1000;
 	ret->elapsed_us = (sm_monotonic_ns() - start_ns) / 1000;
