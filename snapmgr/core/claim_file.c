@@ -33,10 +33,10 @@ static int look(const struct sm_claim *claim, struct shost_holder *ret, struct s
 /* Return: 1 with nobody else at it, 0 with somebody, -EINVAL and others where that cannot be said. */
 static int lease(int fd)
 {
-	if (fcntl(fd, F_SETSIG, SIGURG) <
-	    0) /* who opens it meanwhile waits, and we need no word of it */
+	/* Who opens it meanwhile waits, and we need no word of it. */
+	if (SM_STEP("claim.signal", fcntl(fd, F_SETSIG, SIGURG)) < 0)
 		return -errno;
-	if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0)
+	if (SM_STEP("claim.lease", fcntl(fd, F_SETLEASE, F_WRLCK)) == 0)
 		return 1;
 	return errno == EAGAIN || errno == EBUSY ? 0 : -errno;
 }
@@ -108,7 +108,7 @@ static int claim_volume(struct sm_pool *pool, const char *spec, bool online, uin
 /* Above the standard files, so that 0 can mean none. */
 static int keep_node(struct sm_claim *claim, int fd)
 {
-	claim->node = fd > 2 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	claim->node = fd > 2 ? fd : SM_STEP("claim.node", fcntl(fd, F_DUPFD_CLOEXEC, 3));
 	if (claim->node != fd)
 		(void)close(fd);
 	return claim->node;

@@ -163,6 +163,8 @@ static int name_free(struct sm_pool *pool, const char *name, struct snapmgr_err 
 	if (r == 0)
 		return sm_fail(err, SNAPMGR_EXISTS, EEXIST, "pool '%s' has a volume '%s' already",
 			       pool->row.name, name);
+	if (r == -ENOENT && pool->b.driver->name_free)
+		return pool->b.driver->name_free(&pool->b, name, err);
 	return r == -ENOENT ? 0 : r;
 }
 

@@ -78,7 +78,7 @@ static int write_back(const struct side *s, struct snapmgr_err *err)
 
 	if (s->f.has_undo || s->f.has_snapshot)
 		return 0;
-	r = sdm_info(s->dev.dm.name, &info, err);
+	r = sm_vdev_info(&s->f.pool.b, &s->dev, &info, err);
 	if (r < 0 || !info.exists)
 		return r;
 	fd = sm_node_open(&info, O_RDONLY, err);

@@ -144,12 +144,15 @@ bool sm_folder_probe(const char *dir)
 
 	(void)snprintf(a, sizeof(a), "%s/" SM_FILE_FOLDER "/probe-a", dir);
 	(void)snprintf(b, sizeof(b), "%s/" SM_FILE_FOLDER "/probe-b", dir);
-	from = open(a, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	to = open(b, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	can = from >= 0 && to >= 0 && write(from, block, sizeof(block)) == (ssize_t)sizeof(block) &&
-	      ioctl(to, FICLONE, from) == 0;
-	(void)unlink(a);
-	(void)unlink(b);
+	from = SM_STEP("probe.make",
+		       open(a, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+	to = SM_STEP("probe.make",
+		     open(b, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+	can = from >= 0 && to >= 0 &&
+	      SM_STEP("probe.write", write(from, block, sizeof(block))) == (ssize_t)sizeof(block) &&
+	      SM_STEP("probe.share", ioctl(to, FICLONE, from)) == 0;
+	(void)SM_STEP("probe.unlink", unlink(a));
+	(void)SM_STEP("probe.unlink", unlink(b));
 	return can;
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/folder.h"
 
 static int grow_tables(struct sm_members *m, size_t n, struct snapmgr_err *err)
 {
@@ -153,9 +154,13 @@ int snapmgr_pool_extend(struct snapmgr *sm, const char *name, const char *const 
 	AUTO(sm_members_release) struct sm_members m = { 0 };
 	AUTO(slock_drop) struct slock host = SLOCK_NONE;
 	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	struct sm_folder folder;
 	struct snapmgr_err why;
-	int r = sdm_init(err);
+	int r = sm_folder_find(sm, name, &folder, err);
 
+	if (r != -ENOENT)
+		return r < 0 ? r : sm_folder_refuse(&folder, "it grows with its filesystem", err);
+	r = sdm_init(err);
 	if (r == 0) /* before the pool's, as import has them: two must not take one device */
 		r = slock_take("host", sm->opts.wait_ms, &host, err);
 	if (r < 0)

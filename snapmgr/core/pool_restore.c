@@ -15,6 +15,7 @@
 #include "failpoint.h"
 #include "snapmgr/catalogue/dump.h"
 #include "snapmgr/core/inventory.h"
+#include "snapmgr/core/folder.h"
 
 #define THIN_IDS (1u << 24)
 
@@ -253,8 +254,17 @@ int snapmgr_pool_restore(struct snapmgr *sm, const char *name, const char *text,
 {
 	SM_OPTS(struct snapmgr_pool_restore_opts, o, opts);
 	struct restore re = { .opts = &o, .pool.lock = SLOCK_NONE, .err = err };
-	int r = sdm_init(err);
+	struct sm_folder folder;
+	int r = sm_folder_find(sm, name, &folder, err);
 
+	if (r != -ENOENT)
+		return r < 0 ? r :
+			       sm_folder_refuse(
+				       &folder,
+				       "its catalogue is not made anew from a dump; restore "
+				       "the folder from a backup",
+				       err);
+	r = sdm_init(err);
 	if (r == 0)
 		r = scat_dump_parse(text, len, &re.dump, err);
 	if (r == 0)

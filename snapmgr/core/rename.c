@@ -125,6 +125,8 @@ static int check_free(struct sm_found *f, const char *to, struct snapmgr_err *er
 		r = scat_snapshot_by_name(f->pool.cat, f->volume.id, to, &s, err);
 	else
 		r = -ENOENT;
+	if (r == -ENOENT && !f->has_snapshot && f->pool.b.driver->name_free)
+		return f->pool.b.driver->name_free(&f->pool.b, to, err);
 	if (r != 0)
 		return r == -ENOENT ? 0 : r;
 	if (f->has_snapshot)

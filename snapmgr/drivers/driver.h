@@ -296,6 +296,8 @@ struct sm_driver {
 	/* Whether @v is mapped, and as which device (name, number). NULL: a dm device by its name. */
 	int (*info)(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_info *ret,
 		    struct snapmgr_err *err);
+	/* -EEXIST: something that is not ours is where a volume of this name would be. NULL: never. */
+	int (*name_free)(const struct sm_backend *b, const char *volume, struct snapmgr_err *err);
 	/* A volume's contents under its name, where they are not yet (just made, renamed, or somebody
 	 * died in between). Repeatable. NULL: contents have no name of their own. */
 	int (*place)(const struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);

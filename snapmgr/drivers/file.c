@@ -17,6 +17,7 @@ const struct sm_driver sm_driver_file = {
 	.copy_active = file_link_active,
 	.drop = file_drop,
 	.info = file_info,
+	.name_free = file_name_free,
 	.place = file_place,
 	.withdraw = file_withdraw,
 	.map = file_map,

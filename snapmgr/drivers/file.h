@@ -63,6 +63,7 @@ void file_mark_path(const struct sm_backend *b, const struct sm_vdev *v, char re
 
 /* ---- the slots ---- */
 
+int file_name_free(const struct sm_backend *b, const char *volume, struct snapmgr_err *err);
 const char *file_lacks(const struct sm_backend *b, const char *strategy);
 int file_space(const struct sm_backend *b, bool commit_first, struct sm_space *ret,
 	       struct snapmgr_err *err);

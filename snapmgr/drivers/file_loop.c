@@ -112,7 +112,7 @@ static int attach(int file, const struct sm_vdev *v, int control, uint32_t block
 		.block_size = block_bytes,
 	};
 	char path[48];
-	int n = ioctl(control, LOOP_CTL_GET_FREE), fd;
+	int n = SM_STEP("loop.free", ioctl(control, LOOP_CTL_GET_FREE)), fd;
 
 	if (n < 0)
 		return -errno;

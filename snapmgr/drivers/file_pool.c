@@ -10,6 +10,18 @@
 
 #include "snapmgr/drivers/file.h"
 
+int file_name_free(const struct sm_backend *b, const char *volume, struct snapmgr_err *err)
+{
+	char path[FILE_PATH];
+	struct stat st;
+
+	file_head_path(b, volume, path);
+	if (lstat(path, &st) < 0)
+		return 0;
+	return sm_fail(err, SNAPMGR_EXISTS, EEXIST,
+		       "there is a file '%s' already, which is not ours", path);
+}
+
 const char *file_lacks(const struct sm_backend *b, const char *strategy)
 {
 	return b && strategy && !b->reflink && strcmp(strategy, "reflink") == 0 ?

@@ -169,9 +169,11 @@ int file_place(const struct sm_backend *b, const struct sm_vdev *v, struct snapm
 	int r = 0;
 
 	file_head_path(b, v->volume, path);
-	if (access(path, F_OK) == 0)
-		return 0;
 	file_id_path(b, v->id, "head", head);
+	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return access(head, F_OK) < 0 ? 0 :
+						sm_fail(err, SNAPMGR_EXISTS, EEXIST,
+							"there is a file '%s' already", path);
 	if (access(head, F_OK) < 0)
 		r = make_own(b, v->id, head, err);
 	if (r == 0)
@@ -180,7 +182,7 @@ int file_place(const struct sm_backend *b, const struct sm_vdev *v, struct snapm
 		return r;
 	if (SM_STEP("file.rename", renameat2(AT_FDCWD, head, AT_FDCWD, path, RENAME_NOREPLACE)) <
 		    0 &&
-	    (errno != EINVAL || rename(head, path) < 0))
+	    (errno != EINVAL || SM_STEP("file.rename", rename(head, path)) < 0))
 		return file_failed(err, errno, "make", path);
 	return file_sync_dir(b, false, err);
 }

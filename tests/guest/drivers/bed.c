@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "bed.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+const struct bed thin_bed = {
+	.name = "thin", .driver = "thin", .strategy = "repoint", .online = true
+};
+const struct bed xfs_bed = { .name = "file on XFS",
+			     .driver = "file",
+			     .mkfs = "mkfs.xfs -q -f -m reflink=1 %s",
+			     .type = "xfs",
+			     .strategy = "reflink",
+			     .online = true };
+const struct bed btrfs_bed = { .name = "file on btrfs",
+			       .driver = "file",
+			       .mkfs = "mkfs.btrfs -q -f %s",
+			       .type = "btrfs",
+			       .strategy = "reflink",
+			       .online = true };
+const struct bed ext4_bed = { .name = "file on ext4",
+			      .driver = "file",
+			      .mkfs = "mkfs.ext4 -q -F %s",
+			      .type = "ext4",
+			      .strategy = "copy" };
+const struct bed tmpfs_bed = {
+	.name = "file on tmpfs", .driver = "file", .type = "tmpfs", .strategy = "copy"
+};
+
+void bed_up(const struct bed *bed)
+{
+	struct snapmgr_pool_create_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_pool_create_opts);
+	const char *places[] = { bed->type ? LAB "/fs/pool" : lab_disk(0) };
+
+	if (system("mountpoint -q " LAB "/fs && umount " LAB "/fs") == -1)
+		atf_tc_fail("no shell");
+	lab_clean();
+	lab_run("rm -rf /etc/snapmgr/pools; mkdir -p " LAB "/fs");
+	if (bed->mkfs)
+		lab_run(bed->mkfs, lab_disk(0));
+	if (bed->type)
+		lab_run("mount -t %s %s " LAB "/fs", bed->type, lab_disk(0));
+	lab_reopen();
+	opts.driver = bed->driver;
+	LAB_DO(snapmgr_pool_create(lab, "p", places, 1, &opts, &err));
+	lab_create("p/v", BED_BYTES);
+}
+
+static char paths[4][512];
+
+const char *bed_path(const char *spec)
+{
+	static unsigned int next;
+	char *path = paths[next++ % 4];
+	struct snapmgr_object o;
+
+	lab_show(spec, &o);
+	ATF_REQUIRE_MSG(o.device[0], "%s has no device", spec);
+	(void)sm_copy_text(path, sizeof(paths[0]), o.device);
+	return path;
+}
+
+static uint64_t mix(uint64_t x)
+{
+	x ^= x >> 33;
+	x *= UINT64_C(0xff51afd7ed558ccd);
+	x ^= x >> 33;
+	return x * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static uint64_t size_of(int fd)
+{
+	struct stat st;
+	uint64_t bytes;
+
+	ATF_REQUIRE_EQ(0, fstat(fd, &st));
+	if (S_ISREG(st.st_mode))
+		return (uint64_t)st.st_size;
+	ATF_REQUIRE_EQ(0, ioctl(fd, BLKGETSIZE64, &bytes));
+	return bytes;
+}
+
+void bed_write(const char *spec, uint64_t seed)
+{
+	AUTO(sm_close_fd) int fd = open(bed_path(spec), O_RDWR | O_CLOEXEC);
+	static uint64_t words[SM_MIB / 8];
+
+	ATF_REQUIRE_MSG(fd >= 0, "%s: %s", spec, strerror(errno));
+	for (uint64_t at = 0, end = size_of(fd); at < end; at += sizeof(words)) {
+		for (size_t i = 0; i < SM_ARRAY(words); i++)
+			words[i] = mix(seed + at + i);
+		/* every other MiB stays as it is, so that holes and old data are there, too */
+		if ((at / sizeof(words) + seed) % 2)
+			ATF_REQUIRE_EQ((ssize_t)sizeof(words),
+				       pwrite(fd, words, sizeof(words), (off_t)at));
+	}
+	ATF_REQUIRE_EQ(0, fsync(fd));
+}
+
+static uint64_t sum_path(const char *path)
+{
+	AUTO(sm_close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	static unsigned char buf[SM_MIB];
+	uint64_t bytes, done = 0;
+	uint32_t crc = 0;
+
+	ATF_REQUIRE_MSG(fd >= 0, "%s: %s", path, strerror(errno));
+	bytes = size_of(fd);
+	while (done < bytes) {
+		ssize_t n = pread(fd, buf, sizeof(buf), (off_t)done);
+
+		ATF_REQUIRE_MSG(n > 0, "%s at %ju: %s", path, (uintmax_t)done, strerror(errno));
+		crc = sm_crc32c(crc, buf, (size_t)n);
+		done += (uint64_t)n;
+	}
+	return crc ^ bytes << 32;
+}
+
+uint64_t bed_sum(const char *spec)
+{
+	return sum_path(bed_path(spec));
+}
+
+uint64_t bed_sum_of(const char *spec)
+{
+	uint64_t sum;
+
+	LAB_DO(snapmgr_activate(lab, spec, NULL, NULL, &err));
+	sum = sum_path(bed_path(spec));
+	LAB_DO(snapmgr_deactivate(lab, spec, &err));
+	return sum;
+}
+
+void bed_identity(const char *spec, char ret[512])
+{
+	struct snapmgr_object o;
+	struct stat st;
+
+	lab_show(spec, &o);
+	ATF_REQUIRE_EQ(0, stat(o.device, &st));
+	(void)snprintf(ret, 512, "%s %s %s %ju %ju %jd", o.name, o.uuid, o.device,
+		       (uintmax_t)st.st_rdev, S_ISREG(st.st_mode) ? (uintmax_t)st.st_ino : 0,
+		       (intmax_t)o.created_at_us);
+}
+
+static int finding(const char *line, bool repaired, void *data)
+{
+	(void)data;
+	if (!repaired)
+		printf("pool check: %s\n", line);
+	return 0;
+}
+
+void bed_check_clean(void)
+{
+	struct snapmgr_pool_check_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_pool_check_opts);
+	struct snapmgr_object o;
+
+	opts.report = finding;
+	LAB_DO(snapmgr_pool_check(lab, "p", &opts, &err));
+	lab_show("p/v", &o);
+	ATF_CHECK_STREQ("available", o.state);
+}
