@@ -74,6 +74,12 @@ int sm_state_conflict(const struct sm_pool *pool, const char *what, const char *
 	if (!pool->row.operations || scat_operation_on(pool->cat, volume, snapshot, &op, NULL) < 0)
 		return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY, "%s '%s' is in state '%s'", what,
 			       spec, scat_state_name(state));
+	if (strcmp(op.verb, "merge") == 0) /* nobody can */
+		return sm_fail(
+			err, SNAPMGR_BAD_STATE, EBUSY,
+			"%s '%s' is in state '%s': the kernel moves back what has changed, and no change is "
+			"taken until it is done",
+			what, spec, scat_state_name(state));
 	alive = sm_lasting_owner_alive(&op);
 	sm_uuid_text(&op.uuid, uuid);
 	age_text(sm_now_us() - op.started_at_us, age);
