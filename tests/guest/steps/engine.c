@@ -7,6 +7,7 @@
  */
 #include "steps.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -45,6 +46,7 @@ static struct shared {
 	char contents[4096];		     /* before */
 	unsigned int kills, missed;
 	char doing[200];
+	size_t verb; /* of a cut */
 } * shared;
 
 /* ---- the run that is left alone ---- */
@@ -339,14 +341,19 @@ static void work(const struct sweep *s)
 	_exit(0);
 }
 
+static void share(void)
+{
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	ATF_REQUIRE(shared != MAP_FAILED);
+}
+
 void sweep(struct sweep *s)
 {
 	int status = 1;
 	pid_t pid;
 
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
-	ATF_REQUIRE(shared != MAP_FAILED);
+	share();
 	do {
 		(void)fflush(NULL);
 		pid = fork();
@@ -363,4 +370,62 @@ void sweep(struct sweep *s)
 	s->kills = shared->kills;
 	s->missed = shared->missed;
 	(void)munmap(shared, sizeof(*shared));
+}
+
+/* ---- a machine that dies with it ---- */
+
+static void cut_power(void)
+{
+	int fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
+
+	ATF_REQUIRE(fd >= 0 && write(fd, "b", 1) == 1);
+	(void)pause();
+}
+
+void sweep_cut(uint64_t seed, const char *path)
+{
+	uint64_t state = seed;
+	const struct point *point;
+	const struct verb *v;
+	char points[80];
+	int fd;
+
+	share();
+	do
+		shared->verb = (size_t)(lab_random(&state) % n_verbs);
+	while (verbs[shared->verb].flags & VERB_POOL);
+	v = &verbs[shared->verb];
+	verbs_scene(v);
+	get_known(v);
+	point = &shared->points[lab_random(&state) % shared->n_points];
+	(void)snprintf(points, sizeof(points), "%s:%u", point->name, point->n);
+	(void)snprintf(shared->doing, sizeof(shared->doing), "%s, cut at %s", v->name, points);
+	start(v);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ATF_REQUIRE(fd >= 0 && write(fd, shared, sizeof(*shared)) == sizeof(*shared));
+	ATF_REQUIRE(fsync(fd) == 0 && close(fd) == 0);
+	if (verbs_stop(v->run, points))
+		cut_power();
+}
+
+void sweep_up(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const struct verb *v;
+	bool done;
+
+	share();
+	ATF_REQUIRE(fd >= 0 && read(fd, shared, sizeof(*shared)) == sizeof(*shared));
+	(void)close(fd);
+	printf("%s\n", shared->doing);
+	v = &verbs[shared->verb];
+	lab_run("mkdir -p " LAB);
+	lab_recover_program = "snapmgr";
+	lab_reopen();
+	activate_pool(v);
+	done = look(v, true);
+	if (run_again(v) != SNAPMGR_OK && !done)
+		lose("the same again was refused, although it was not done");
+	look_again(v, true, done, true);
+	check_rest(v);
 }

@@ -151,6 +151,19 @@ bool verbs_die(int (*run)(struct snapmgr_err *err), const char *points, bool wit
 	return WIFSIGNALED(status);
 }
 
+bool verbs_stop(int (*run)(struct snapmgr_err *err), const char *points)
+{
+	int status;
+	pid_t pid;
+
+	(void)fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		run_to_death(run, points, true);
+	ATF_REQUIRE_EQ(pid, waitpid(pid, &status, WUNTRACED));
+	return WIFSTOPPED(status);
+}
+
 void verbs_scene(const struct verb *v)
 {
 	if (v->scene)

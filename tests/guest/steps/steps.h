@@ -49,6 +49,9 @@ void verbs_guarded(void);
 /* verbs_die() - run @run in a child that dies at @points; Return: whether it came so far. */
 bool verbs_die(int (*run)(struct snapmgr_err *err), const char *points, bool with_guard);
 
+/* verbs_stop() - the same, but it stays there, stopped. */
+bool verbs_stop(int (*run)(struct snapmgr_err *err), const char *points);
+
 /* ---- picture.c ---- */
 
 #define PICTURE_REBOOTED \
@@ -90,5 +93,14 @@ struct sweep {
 
 /* sweep() - kill the verb at its points; what is lost is printed, and counted. */
 void sweep(struct sweep *s);
+/**
+ * sweep_cut() - cut the machine's power at a point of a verb that is none of pools; both by @seed
+ * sweep_up() - after that, in the machine that came up again: what is there?
+ * @path: a file that survives
+ *
+ * sweep_cut() returns where that point is not reached.
+ */
+void sweep_cut(uint64_t seed, const char *path);
+void sweep_up(const char *path);
 
 #endif
