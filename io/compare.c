@@ -33,7 +33,6 @@ struct compare {
 	struct pair *pairs;
 	uint32_t n_pairs, first, n_used; /* pairs in use, from the oldest on */
 	char *buffers;
-	uint64_t buffer_bytes;
 	struct sio_extent rest;
 	bool all_out, enough;	     /* enough: one difference was all that was asked for */
 	struct sio_extent differing; /* to be told when it grows no more */
@@ -311,8 +310,7 @@ static int make_pairs(struct compare *c)
 	char *buf;
 
 	c->n_pairs = c->ring.depth / 2;
-	c->buffer_bytes = c->cut.request_bytes * 2 * c->n_pairs;
-	c->buffers = buf = sio_buffers(c->buffer_bytes);
+	c->buffers = buf = sio_buffers(c->cut.request_bytes * 2 * c->n_pairs);
 	c->pairs = calloc(c->n_pairs, sizeof(*c->pairs));
 	if (!c->buffers || !c->pairs)
 		return sm_nomem(c->err);
@@ -331,7 +329,7 @@ static void compare_free(struct compare *c)
 	sio_end_close(&c->ends[1]);
 	sio_end_close(&c->ends[0]);
 	free(c->pairs);
-	sio_buffers_free(c->buffers, c->buffer_bytes);
+	free(c->buffers);
 }
 
 static int compare(struct compare *c, const struct sio_side *a, const struct sio_side *b,

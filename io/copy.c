@@ -40,7 +40,6 @@ struct copy {
 	struct slot *slots, **idle;
 	uint32_t depth, n_idle;
 	char *buffers;
-	uint64_t buffer_bytes;
 
 	struct sio_extent rest; /* of the extent that is being handed out */
 	bool all_out;		/* the map has no more */
@@ -414,8 +413,7 @@ static int finish(struct copy *c)
 
 static int make_slots(struct copy *c)
 {
-	c->buffer_bytes = c->cut.request_bytes * c->depth;
-	c->buffers = sio_buffers(c->buffer_bytes);
+	c->buffers = sio_buffers(c->cut.request_bytes * c->depth);
 	c->slots = calloc(c->depth, sizeof(*c->slots));
 	c->idle = calloc(c->depth, sizeof(struct slot *));
 	if (!c->buffers || !c->slots || !c->idle)
@@ -435,7 +433,7 @@ static void copy_free(struct copy *c)
 	sio_end_close(&c->source);
 	free(c->slots);
 	free(c->idle);
-	sio_buffers_free(c->buffers, c->buffer_bytes);
+	free(c->buffers);
 }
 
 static int open_ends(struct copy *c, const struct sio_side *source, const struct sio_side *target)

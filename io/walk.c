@@ -115,22 +115,10 @@ int sio_sizes(uint32_t *depth, uint32_t *request_bytes, struct snapmgr_err *err)
 /* Pages that lie side by side make requests of few segments. */
 char *sio_buffers(uint64_t bytes)
 {
-	uint64_t whole = bytes + HUGE_BYTES, odd;
-	char *p = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p;
 
-	if (p == MAP_FAILED)
+	if (posix_memalign(&p, HUGE_BYTES, bytes) != 0)
 		return NULL;
-	odd = (HUGE_BYTES - (uintptr_t)p % HUGE_BYTES) % HUGE_BYTES;
-	if (odd)
-		(void)munmap(p, odd);
-	if (HUGE_BYTES - odd)
-		(void)munmap(p + odd + bytes, HUGE_BYTES - odd);
-	(void)madvise(p + odd, bytes, MADV_HUGEPAGE);
-	return p + odd;
-}
-
-void sio_buffers_free(char *buffers, uint64_t bytes)
-{
-	if (buffers)
-		(void)munmap(buffers, bytes);
+	(void)madvise(p, bytes, MADV_HUGEPAGE);
+	return p;
 }

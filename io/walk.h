@@ -47,8 +47,7 @@ int sio_meter_stopped(const struct sio_meter *m, struct snapmgr_err *err);
 
 /* sio_sizes() - of the caller, or the defaults; -EINVAL (usage) where they make no sense. */
 int sio_sizes(uint32_t *depth, uint32_t *request_bytes, struct snapmgr_err *err);
-/* sio_buffers() - @bytes of aligned memory in one piece, given back by sio_buffers_free(). */
+/* sio_buffers() - @bytes of aligned memory in one piece; the caller's to free(). */
 char *sio_buffers(uint64_t bytes);
-void sio_buffers_free(char *buffers, uint64_t bytes);
 
 #endif

@@ -244,7 +244,8 @@ ATF_TC_BODY(bad_sectors_are_named_and_a_mended_device_goes_on, tc)
 			int whole = device(lab_disk(0));
 
 			io_fill(whole, 0, 16 * MIB, 1);
-			ATF_REQUIRE_EQ(0, fsync(whole)); /* dm has it open too: no close flushes it */
+			ATF_REQUIRE_EQ(0,
+				       fsync(whole)); /* dm has it open too: no close flushes it */
 			(void)close(whole);
 		}
 		r = copy(fds[0], fds[1], opts);
