@@ -325,8 +325,10 @@ struct snapmgr_create_opts {
 	bool no_revert; /* revert_to_snapshot_support = false */
 	const char *const *params;
 	size_t n_params;
-	const char *
-		from; /* contents: a snapshot or undo point of the pool; then size_bytes 0 is its size */
+	/* Contents: a volume as it is now, a snapshot, an undo point, also of another pool, or the path of
+	 * a file or device ("/..." or "./..."); then size_bytes 0 is its size. What is not of this pool
+	 * is copied, see snapmgr_copy(). */
+	const char *from;
 };
 /**
  * snapmgr_create() - make a volume
@@ -428,6 +430,39 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 int snapmgr_clone(struct snapmgr *sm, const char *from, const char *to,
 		  const struct snapmgr_create_opts *opts, snapmgr_object_fn *visit, void *data,
 		  struct snapmgr_err *err);
+
+struct snapmgr_copy_opts {
+	size_t size;
+	const struct snapmgr_create_opts
+		*create;  /* of a volume that is not there yet; may be NULL */
+	bool must_be_new; /* a volume that is there is not replaced */
+	bool full;	  /* byte by byte, also where the pool could share the blocks */
+	bool verify;	  /* read back and compare */
+	bool resume; /* go on with the same copy that was cut short; and if this one is, keep it for that */
+	bool no_undo, online, remount; /* of a volume that is there; as in a revert */
+	uint64_t checkpoint_bytes; /* with resume: at most so much is copied again; 0: 256 MiB */
+};
+struct snapmgr_copy_result {
+	char strategy[16]; /* copy, clone (a new volume that shares all blocks), repoint */
+	uint64_t moved_bytes, elapsed_us;
+	bool undo; /* there is a way back */
+};
+/**
+ * snapmgr_copy() - bring the contents of @from into volume @to, "pool/vol", a new one or one that is there
+ * @from: as snapmgr_create_opts.from
+ *
+ * A volume is copied as it is at one instant, through a momentary snapshot. A new volume is in state
+ * creating until all of it is there, and cannot be used before. One that is there is in state reverting
+ * and holds what it held before, until it is switched at the end as by a revert; what it held then
+ * becomes an undo point. It keeps its size, and is refused where it is smaller than the source.
+ *
+ * The pools' locks are free while bytes are copied. snapmgr_open_opts.progress is told how far it is,
+ * and so is everybody else (snapmgr_operations()). Where it is stopped, fails, or dies, all that it made
+ * goes (of a dead one with the next change to the pool), unless @resume keeps it.
+ */
+int snapmgr_copy(struct snapmgr *sm, const char *from, const char *to,
+		 const struct snapmgr_copy_opts *opts, snapmgr_object_fn *visit, void *data,
+		 struct snapmgr_copy_result *ret, struct snapmgr_err *err);
 
 struct snapmgr_list_opts {
 	size_t size;
@@ -615,14 +650,30 @@ struct snapmgr_operation {
 	char pool[SNAPMGR_NAME_MAX + 1];
 	char verb[24];
 	char object[2 * SNAPMGR_NAME_MAX + 2]; /* "vol", "vol@snap", a group, or the pool */
-	char program[17];
+	char program[17];		       /* "" where its process is dead */
 	int pid;
 	int64_t started_at_us;
+	/* One that copies for long, without the pool's lock; all of this is zero for the others. */
+	bool lasting;
+	bool dead;	/* its process: it is settled with the next change to the pool, unless... */
+	bool resumable; /* ...it waits for the same command again, or to be cancelled */
+	bool stopping;	/* somebody asked it to */
+	uint64_t done_bytes, todo_bytes, bytes_per_s; /* as far as known */
 };
 typedef int snapmgr_operation_fn(const struct snapmgr_operation *operation, void *data);
 /* snapmgr_operations() - walk those of @pool, NULL: of every active pool. Waits for nobody. */
 int snapmgr_operations(struct snapmgr *sm, const char *pool, snapmgr_operation_fn *visit,
 		       void *data, struct snapmgr_err *err);
+
+/**
+ * snapmgr_cancel() - stop a lasting operation, and undo what it has done
+ * @what: its UUID, or the volume that it changes ("pool/vol", or the volume's UUID)
+ *
+ * Its process does so; it is waited for, as long as for a lock (snapmgr_open_opts.wait_ms). Where that is
+ * dead, it is done here. Return: 0; -ENOENT (not_found); -EAGAIN (locked): it has been asked, but has not
+ * answered yet.
+ */
+int snapmgr_cancel(struct snapmgr *sm, const char *what, struct snapmgr_err *err);
 
 /* What happened, kept in the pool: the last thousand or so. Empty strings stand for "none". */
 struct snapmgr_message {

@@ -17,12 +17,12 @@ struct cmd_flags {
 	bool json, quiet, help, version, progress, yes, dry_run;
 	bool force, online, remount, latest_only, no_undo, allow_clone, drop, fast;
 	bool recursive, keep_snapshots, shrink, space, undo, operations;
-	bool inactive, guest, no_revert, no_activate, repair;
+	bool inactive, guest, no_revert, no_activate, repair, full, verify, resume;
 	const char *driver, *meta, *project, *label, *description, *target, *strategy, *as, *from,
 		*accept;
 	const char *level, *since;
 	const char *volumes, *snapshots, *volume_size, *snapshot_size; /* limits */
-	uint64_t size_bytes, chunk_bytes, cow_bytes;		       /* UINT64_MAX: not given */
+	uint64_t size_bytes, chunk_bytes, cow_bytes, checkpoint_bytes; /* UINT64_MAX: not given */
 	uint32_t wait_s, every_s;
 	struct arg_list tags, params;
 };
@@ -91,8 +91,8 @@ extern const struct cmd_verb *const cli_families[]; /* tables of verbs; NULL-ter
 extern const struct cmd_verb cmd_pool_verbs[], cmd_volume_verbs[], cmd_delete_verbs[],
 	cmd_snapshot_verbs[], cmd_revert_verbs[], cmd_undo_verbs[], cmd_list_verbs[],
 	cmd_tree_verbs[], cmd_property_verbs[], cmd_quota_verbs[], cmd_group_verbs[],
-	cmd_recover_verbs[], cmd_message_verbs[], cmd_monitor_verbs[], cmd_help_verbs[],
-	cmd_dump_verbs[], cmd_diff_verbs[];
+	cmd_recover_verbs[], cmd_copy_verbs[], cmd_operation_verbs[], cmd_message_verbs[],
+	cmd_monitor_verbs[], cmd_help_verbs[], cmd_dump_verbs[], cmd_diff_verbs[];
 
 /* ---- help.c ---- */
 
@@ -133,6 +133,11 @@ snapmgr_object_fn visit_object_json;
 
 /* cmd_list() - list, and group list */
 int cmd_list(struct cmd *cmd);
+
+/* ---- cmd_operation.c ---- */
+
+/* list_operations() - list --operations; @pool NULL: of every active pool */
+int list_operations(struct cmd *cmd, const char *pool);
 
 /* ---- confirm.c ---- */
 

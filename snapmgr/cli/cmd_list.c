@@ -160,67 +160,6 @@ static int list_table(struct listing *l, const char *spec, const struct snapmgr_
 }
 
 /* group list: the same, of groups alone. */
-/* ---- list --operations ---- */
-
-static int visit_operation(const struct snapmgr_operation *op, void *data)
-{
-	struct listing *l = data;
-	struct json *j = &l->cmd->json;
-	char when[TEXT_TIME], owner[40];
-
-	(void)snprintf(owner, sizeof(owner), "%d (%s)", op->pid, op->program);
-	if (!l->cmd->flags.json) {
-		const char *const cells[] = {
-			op->pool, op->verb, op->object, owner, text_time(op->started_at_us, when),
-			op->uuid
-		};
-
-		for (size_t i = 0; i < SM_ARRAY(cells); i++)
-			table_cell(&l->table, cells[i]);
-		table_end_row(&l->table, TABLE_NORMAL);
-		return 0;
-	}
-	json_object(j);
-	json_key(j, "uuid");
-	json_text(j, op->uuid);
-	json_key(j, "pool");
-	json_text(j, op->pool);
-	json_key(j, "verb");
-	json_text(j, op->verb);
-	json_key(j, "object");
-	json_text(j, op->object);
-	json_key(j, "pid");
-	json_uint(j, (uint64_t)op->pid);
-	json_key(j, "program");
-	json_text(j, op->program);
-	json_key(j, "started_at");
-	json_time(j, op->started_at_us);
-	json_end(j);
-	return out_failed();
-}
-
-static int list_operations(struct listing *l, const char *pool)
-{
-	static const char *const names[] = { "POOL", "OPERATION", "OBJECT", "BY", "SINCE", "UUID" };
-	struct cmd *cmd = l->cmd;
-	struct table *t = &l->table;
-	int r;
-
-	t->columns = SM_ARRAY(names);
-	for (size_t i = 0; i < SM_ARRAY(names); i++)
-		table_cell(t, names[i]);
-	table_end_row(t, TABLE_BOLD);
-	if (cmd->flags.json) {
-		json_object(&cmd->json);
-		json_key(&cmd->json, "operations");
-		json_array(&cmd->json);
-	}
-	r = snapmgr_operations(cmd->sm, pool, visit_operation, l, &cmd->err);
-	if (r == 0 && !cmd->flags.json && t->rows > 1)
-		r = table_write(t, stdout, text_colour(stdout));
-	return r;
-}
-
 int cmd_list(struct cmd *cmd)
 {
 	struct snapmgr_list_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_list_opts);
@@ -231,11 +170,8 @@ int cmd_list(struct cmd *cmd)
 	opts.space = cmd->flags.space;
 	opts.undo = cmd->flags.undo;
 	opts.groups_only = strcmp(cmd->verb->name, "group list") == 0;
-	if (cmd->flags.operations) {
-		r = list_operations(&l, spec);
-		table_release(&l.table);
-		return r;
-	}
+	if (cmd->flags.operations)
+		return list_operations(cmd, spec);
 	r = cmd->flags.json ? list_json(&l, spec, &opts) : list_table(&l, spec, &opts);
 	pack_release(&l.snapshots);
 	pack_release(&l.undo);

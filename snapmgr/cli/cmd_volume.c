@@ -122,8 +122,10 @@ static int run_deactivate(struct cmd *cmd)
 
 static const struct arg_opt create_opts[] = {
 	CLI_SIZE("size", size_bytes, "how large it is: 10G, 512MiB; needed without --from"),
-	CLI_TEXT("from", from, "SOURCE", "contents: a snapshot or undo point of the pool"),
+	CLI_TEXT("from", from, "SOURCE",
+		 "contents: a volume, snapshot or undo point, or the path of a file or device"),
 	CLI_NEW_VOLUME,
+	CLI_PROGRESS,
 	CLI_END,
 };
 static const struct arg_opt resize_opts[] = {

@@ -9,12 +9,11 @@
 #include "snapmgr/cli/text.h"
 
 const struct cmd_verb *const cli_families[] = {
-	cmd_pool_verbs,	   cmd_dump_verbs,     cmd_volume_verbs,
-	cmd_delete_verbs,  cmd_snapshot_verbs, cmd_revert_verbs,
-	cmd_undo_verbs,	   cmd_diff_verbs,     cmd_group_verbs,
-	cmd_list_verbs,	   cmd_tree_verbs,     cmd_property_verbs,
-	cmd_quota_verbs,   cmd_recover_verbs,  cmd_message_verbs,
-	cmd_monitor_verbs, cmd_help_verbs,     NULL,
+	cmd_pool_verbs,	    cmd_dump_verbs,    cmd_volume_verbs,  cmd_delete_verbs,
+	cmd_snapshot_verbs, cmd_copy_verbs,    cmd_revert_verbs,  cmd_undo_verbs,
+	cmd_diff_verbs,	    cmd_group_verbs,   cmd_list_verbs,	  cmd_tree_verbs,
+	cmd_property_verbs, cmd_quota_verbs,   cmd_recover_verbs, cmd_operation_verbs,
+	cmd_message_verbs,  cmd_monitor_verbs, cmd_help_verbs,	  NULL,
 };
 
 const struct arg_opt cli_common_opts[] = {
@@ -249,6 +248,7 @@ int main(int argc, char **argv)
 		.flags = { .size_bytes = UINT64_MAX,
 			   .chunk_bytes = UINT64_MAX,
 			   .cow_bytes = UINT64_MAX,
+			   .checkpoint_bytes = UINT64_MAX,
 			   .wait_s = 30 },
 		.json = { .to = stdout },
 	};

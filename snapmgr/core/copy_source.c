@@ -11,6 +11,9 @@ void sm_copy_source(const struct sm_found *f, struct sm_copy_source *ret)
 	if (f->has_undo) {
 		sm_undo_device(&f->pool, &f->volume, &f->undo, f->undo_back, &ret->dev);
 		ret->parent = f->undo.parent;
+	} else if (!f->has_snapshot) { /* the head: sm_make_moment() */
+		sm_volume_device(&f->pool, &f->volume, &ret->dev);
+		ret->parent = f->volume.c.parent;
 	} else {
 		sm_snapshot_device(&f->pool, &f->snapshot, &ret->dev);
 		ret->parent = f->snapshot.id;

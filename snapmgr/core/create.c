@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "snapmgr/core/core.h"
+#include "snapmgr/core/create.h"
 
 #define UNDO_KEEP 3u
 
@@ -67,8 +67,8 @@ int sm_set_tags(struct sm_pool *pool, const struct sm_uuid *object, const struct
 	return r;
 }
 
-static void describe(struct scat_volume *v, const char *name, const struct snapmgr_create_opts *o,
-		     const struct sm_driver *driver)
+void sm_volume_describe(struct scat_volume *v, const char *name,
+			const struct snapmgr_create_opts *o, const struct sm_driver *driver)
 {
 	sm_uuid_make(&v->c.uuid);
 	(void)sm_copy_text(v->c.name, sizeof(v->c.name), name);
@@ -84,24 +84,30 @@ static void describe(struct scat_volume *v, const char *name, const struct snapm
 	v->revert_support = sm_driver_reverts(driver) && !o->no_revert;
 }
 
+int sm_volume_insert(struct sm_pool *pool, struct scat_volume *v,
+		     const struct snapmgr_create_opts *o, struct snapmgr_err *err)
+{
+	int r = scat_volume_insert(pool->cat, v, err);
+
+	if (r == 0)
+		r = sm_set_tags(pool, &v->c.uuid, o->tags, o->n_tags, err);
+	return r == 0 ? sm_pool_save(pool, err) : r;
+}
+
 static int write_rows(struct sm_pool *pool, struct scat_volume *v,
 		      const struct snapmgr_create_opts *o, struct snapmgr_err *err)
 {
 	int r = scat_begin(pool->cat, err);
 
 	if (r == 0)
-		r = scat_volume_insert(pool->cat, v, err);
-	if (r == 0)
-		r = sm_set_tags(pool, &v->c.uuid, o->tags, o->n_tags, err);
-	if (r == 0)
-		r = sm_pool_save(pool, err);
+		r = sm_volume_insert(pool, v, o, err);
 	if (r == 0)
 		r = scat_commit(pool->cat, true, err);
 	scat_rollback(pool->cat);
 	return r;
 }
 
-static int make_empty(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_err *err)
+int sm_make_empty(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_err *err)
 {
 	const struct scat_volume *v = arg;
 
@@ -125,6 +131,21 @@ static void take_back(struct sm_pool *pool, const struct scat_volume *v)
 		(void)sm_garbage_drop(pool, NULL);
 }
 
+int sm_volume_bring_up(struct sm_pool *pool, const struct scat_volume *v, struct snapmgr_err *err)
+{
+	struct sm_vdev dev;
+	int r = 0;
+
+	sm_volume_device(pool, v, &dev);
+	if (pool->b.driver->place)
+		r = pool->b.driver->place(&pool->b, &dev, err);
+	if (r == 0 && v->autostart)
+		r = pool->b.driver->map(&pool->b, &dev, err);
+	if (r < 0)
+		take_back(pool, v);
+	return r;
+}
+
 /*
  * Kernel first, then the commit that makes it real; what a crash leaves between is an unnamed id. Who dies
  * after the commit is said to have been at it, so that recovery maps the volume.
@@ -133,7 +154,6 @@ static int make_volume(struct sm_pool *pool, struct scat_volume *v,
 		       const struct snapmgr_create_opts *o, sm_make_fn *make, void *arg,
 		       struct snapmgr_err *err)
 {
-	struct sm_vdev dev;
 	int r = sm_op_begin(pool, "create", v->c.name, NULL, 0, err);
 
 	if (r == 0)
@@ -143,16 +163,7 @@ static int make_volume(struct sm_pool *pool, struct scat_volume *v,
 		if (r < 0 && r != -EIO) /* after -EIO nobody knows: the next one of that id looks */
 			(void)pool->b.driver->drop(&pool->b, v->c.thin, NULL);
 	}
-	if (r < 0)
-		return r;
-	sm_volume_device(pool, v, &dev);
-	if (pool->b.driver->place)
-		r = pool->b.driver->place(&pool->b, &dev, err);
-	if (r == 0 && v->autostart)
-		r = pool->b.driver->map(&pool->b, &dev, err);
-	if (r < 0)
-		take_back(pool, v);
-	return r;
+	return r < 0 ? r : sm_volume_bring_up(pool, v, err);
 }
 
 static int name_free(struct sm_pool *pool, const char *name, struct snapmgr_err *err)
@@ -176,7 +187,7 @@ static int finish(struct sm_pool *pool, const struct scat_volume *v, snapmgr_obj
 	return sm_visit_volume(pool, v, visit, data, err);
 }
 
-static int check_quota(struct sm_pool *pool, const struct scat_volume *v, struct snapmgr_err *err)
+int sm_volume_quota(struct sm_pool *pool, const struct scat_volume *v, struct snapmgr_err *err)
 {
 	const struct sm_quota_change change = {
 		.project = v->c.project,
@@ -200,7 +211,7 @@ int sm_new_volume_spec(const char *text, struct sm_spec *ret, struct snapmgr_err
 	return sm_name_check("volume name", ret->volume, err);
 }
 
-static int check_opts(const struct snapmgr_create_opts *o, struct snapmgr_err *err)
+int sm_create_opts_check(const struct snapmgr_create_opts *o, struct snapmgr_err *err)
 {
 	int r = sm_params_check(o->params, o->n_params, err);
 
@@ -230,10 +241,11 @@ static void inherit(const struct sm_found *f, struct snapmgr_create_opts *o)
 	o->guest |= f->has_volume && f->volume.guest;
 }
 
-static int find_source(struct snapmgr *sm, const char *from, const struct sm_spec *to,
+static int find_source(struct snapmgr *sm, const char *from, const struct sm_spec *to, bool head,
 		       struct sm_found *f, struct snapmgr_err *err)
 {
-	int r = sm_find(sm, from, SM_WANT_SNAPSHOT | SM_WANT_UNDO, true, f, err);
+	int r = sm_find(sm, from, SM_WANT_SNAPSHOT | SM_WANT_UNDO | (head ? SM_WANT_VOLUME : 0),
+			true, f, err);
 
 	if (r == 0 && !f->pool.b.driver->copy)
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
@@ -243,20 +255,24 @@ static int find_source(struct snapmgr *sm, const char *from, const struct sm_spe
 		r = sm_same_pool(&f->pool, to->pool, err);
 	if (r == 0 && f->has_snapshot)
 		r = sm_snapshot_ready(&f->pool, &f->snapshot, err);
+	else if (r == 0 && !f->has_undo)
+		r = sm_volume_ready(&f->pool, &f->volume, false, err);
 	return r == 0 ? name_free(&f->pool, to->volume, err) : r;
 }
 
-static int make_clone(struct snapmgr *sm, const char *from, const struct sm_spec *to,
-		      struct snapmgr_create_opts *o, snapmgr_object_fn *visit, void *data,
-		      struct snapmgr_err *err)
+int sm_clone(struct snapmgr *sm, const char *from, const struct sm_spec *to,
+	     struct snapmgr_create_opts *o, bool head, snapmgr_object_fn *visit, void *data,
+	     struct snapmgr_err *err)
 {
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
 	struct scat_volume v = { 0 };
 	struct sm_copy_source source;
-	int r = find_source(sm, from, to, &f, err);
+	bool moment;
+	int r = find_source(sm, from, to, head, &f, err);
 
 	if (r < 0)
 		return r;
+	moment = !f.has_snapshot && !f.has_undo;
 	sm_copy_source(&f, &source);
 	v.c.size_bytes = o->size_bytes ? o->size_bytes : source.dev.size_bytes;
 	v.c.parent = source.parent;
@@ -265,12 +281,13 @@ static int make_clone(struct snapmgr *sm, const char *from, const struct sm_spec
 	if (r < 0)
 		return r;
 	inherit(&f, o);
-	describe(&v, to->volume, o, f.pool.b.driver);
-	r = check_quota(&f.pool, &v, err);
+	sm_volume_describe(&v, to->volume, o, f.pool.b.driver);
+	r = sm_volume_quota(&f.pool, &v, err);
 	if (r == 0) /* which may take undo points, so nothing is refused after it */
 		r = sm_space_for_more(&f.pool, "clone", f.has_undo ? &f.undo : NULL, err);
 	if (r == 0)
-		r = make_volume(&f.pool, &v, o, sm_make_copy, &source, err);
+		r = moment ? make_volume(&f.pool, &v, o, sm_make_moment, &f.volume, err) :
+			     make_volume(&f.pool, &v, o, sm_make_copy, &source, err);
 	return r == 0 ? finish(&f.pool, &v, visit, data, err) : r;
 }
 
@@ -288,12 +305,12 @@ static int make_new(struct snapmgr *sm, const struct sm_spec *spec,
 		r = name_free(&pool, spec->volume, err);
 	if (r < 0)
 		return r;
-	describe(&v, spec->volume, o, pool.b.driver);
-	r = check_quota(&pool, &v, err);
+	sm_volume_describe(&v, spec->volume, o, pool.b.driver);
+	r = sm_volume_quota(&pool, &v, err);
 	if (r == 0)
 		r = sm_space_for_more(&pool, "new volume", NULL, err);
 	if (r == 0)
-		r = make_volume(&pool, &v, o, make_empty, &v, err);
+		r = make_volume(&pool, &v, o, sm_make_empty, &v, err);
 	return r == 0 ? finish(&pool, &v, visit, data, err) : r;
 }
 
@@ -305,11 +322,15 @@ int snapmgr_create(struct snapmgr *sm, const char *text, const struct snapmgr_cr
 	int r = sm_new_volume_spec(text, &spec, err);
 
 	if (r == 0)
-		r = check_opts(&o, err);
+		r = sm_create_opts_check(&o, err);
+	if (r == 0 && o.from)
+		r = sm_copy_is_foreign(sm, o.from, spec.pool, err);
 	if (r < 0)
 		return r;
-	return o.from ? make_clone(sm, o.from, &spec, &o, visit, data, err) :
-			make_new(sm, &spec, &o, visit, data, err);
+	if (!o.from)
+		return make_new(sm, &spec, &o, visit, data, err);
+	return r ? sm_copy_new(sm, o.from, &spec, &o, visit, data, err) :
+		   sm_clone(sm, o.from, &spec, &o, true, visit, data, err);
 }
 
 int snapmgr_clone(struct snapmgr *sm, const char *from, const char *to,
@@ -321,6 +342,6 @@ int snapmgr_clone(struct snapmgr *sm, const char *from, const char *to,
 	int r = sm_new_volume_spec(to, &spec, err);
 
 	if (r == 0)
-		r = check_opts(&o, err);
-	return r == 0 ? make_clone(sm, from, &spec, &o, visit, data, err) : r;
+		r = sm_create_opts_check(&o, err);
+	return r == 0 ? sm_clone(sm, from, &spec, &o, false, visit, data, err) : r;
 }

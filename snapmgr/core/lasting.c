@@ -288,6 +288,24 @@ void sm_lasting_undo(struct sm_lasting *op)
 			why.message);
 }
 
+void sm_lasting_abandon(struct sm_lasting *op)
+{
+	struct sm_pool *pool = op->pool;
+	struct snapmgr_err why = { 0 };
+	int r = retake(op, END_WAIT_MS, &why);
+
+	if (r == 0) {
+		op->row.start_ticks = 0; /* no process started then */
+		r = scat_operation_update(pool->cat, &op->row, &why);
+	}
+	if (r == 0)
+		r = scat_commit(pool->cat, true, &why);
+	scat_rollback(pool->cat);
+	if (r < 0)
+		sm_warn(pool->sm, "%s can be resumed once this process is gone: %s", op->what,
+			why.message);
+}
+
 void sm_lasting_release(struct sm_lasting *op)
 {
 	if (!op->pool)

@@ -100,6 +100,8 @@ int sm_lasting_end(struct sm_lasting *op, sm_rows_fn *rows, void *arg, struct sn
  * Takes the lock where it is not held. What cannot be undone now is left to recovery, with a warning.
  */
 void sm_lasting_undo(struct sm_lasting *op);
+/* sm_lasting_abandon() - it failed, and is resumable: left as a dead owner would leave it. */
+void sm_lasting_abandon(struct sm_lasting *op);
 void sm_lasting_release(struct sm_lasting *op);
 static inline void auto_sm_lasting_release(struct sm_lasting *op)
 {

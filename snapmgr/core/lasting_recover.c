@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "snapmgr/core/create.h"
 #include "snapmgr/core/fill.h"
 #include "snapmgr/core/lasting.h"
 
 const struct sm_lasting_verb sm_lasting_verbs[] = {
+	{ "copy", sm_copy_settle },
 	{ "merge", sm_merge_settle },
 	{ "revert", sm_fill_settle },
 	{ NULL, NULL },

@@ -140,7 +140,7 @@ static int start_volume(const struct scat_volume *volume, void *data)
 	struct sm_vdev dev;
 	int r = pool->b.driver->stores ? sm_store_attach(pool, volume, &err) : 0;
 
-	if (r == 0 && !volume->autostart)
+	if (r == 0 && (!volume->autostart || volume->c.state == SCAT_CREATING))
 		return 0;
 	sm_volume_device(pool, volume, &dev);
 	if (r == 0)

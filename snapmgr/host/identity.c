@@ -118,3 +118,15 @@ bool shost_owner_alive(const struct shost_owner *owner)
 		return kill(owner->pid, 0) == 0 || errno != ESRCH;
 	return start == owner->start_ticks && state != 'Z' && state != 'X';
 }
+
+void shost_process_name(int32_t pid, char *ret, size_t size)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	if (shost_read_text(AT_FDCWD, path, ret, size) < 0)
+		ret[0] = '\0';
+	ret[strcspn(ret, "\n")] = '\0';
+	if (!sm_utf8_valid(ret))
+		ret[0] = '\0';
+}

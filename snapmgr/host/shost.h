@@ -24,6 +24,8 @@ struct shost_owner { /* tells a dead process from a slow one */
 };
 int shost_owner_self(struct shost_owner *ret, struct snapmgr_err *err);
 bool shost_owner_alive(const struct shost_owner *owner);
+/* shost_process_name() - as in /proc/PID/comm; "" where that cannot be read */
+void shost_process_name(int32_t pid, char *ret, size_t size);
 
 /* ---- device.c ---- */
 

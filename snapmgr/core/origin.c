@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is copied, made such that it stays as it is while that lasts. */
+#include "snapmgr/core/origin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/sio.h"
+#include "snapmgr/core/create.h"
+#include "snapmgr/core/lasting.h"
+
+bool sm_origin_is_path(const char *text)
+{
+	return *text == '/' || *text == '.';
+}
+
+/* ---- files and devices ---- */
+
+static int first_holder(const struct shost_holder *holder, void *data)
+{
+	*(struct shost_holder *)data = *holder;
+	return 1;
+}
+
+/* What is written to while it is copied is of no one time. */
+static int check_unused(const char *path, dev_t devno, struct snapmgr_err *err)
+{
+	struct shost_holder holder;
+	int r = shost_holders(devno, SHOST_MOUNT | SHOST_SWAP | SHOST_HOLDER, first_holder, &holder,
+			      err);
+
+	if (r <= 0)
+		return r;
+	return sm_fail(
+		err, SNAPMGR_IN_USE, EBUSY,
+		"'%.200s' is in use: %s; a copy of it would be of no one time: name a volume of a pool, "
+		"of which a snapshot is taken for it, or take it out of use",
+		path, holder.what);
+}
+
+static int open_path(const char *path, struct stat *ret, struct snapmgr_err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return sm_fail(err,
+			       errno == ENOENT || errno == ENOTDIR ? SNAPMGR_NOT_FOUND :
+			       errno == EACCES || errno == EPERM   ? SNAPMGR_PERMISSION :
+								     SNAPMGR_IO,
+			       errno, "cannot open '%.400s'", path);
+	if (fstat(fd, ret) == 0 && (S_ISREG(ret->st_mode) || S_ISBLK(ret->st_mode)))
+		return fd;
+	(void)close(fd);
+	return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.400s' is neither a file nor a block device",
+		       path);
+}
+
+static int look_at_path(struct sm_origin *o, struct snapmgr_err *err)
+{
+	struct sio_side side = { .name = o->text };
+	AUTO(sm_close_fd) int fd = -1;
+	struct stat st;
+	int r;
+
+	side.fd = fd = open_path(o->text, &st, err);
+	if (fd < 0)
+		return fd;
+	r = sio_size(&side, &o->size_bytes, err);
+	if (r == 0 && S_ISBLK(st.st_mode))
+		r = check_unused(o->text, st.st_rdev, err);
+	if (r < 0)
+		return r;
+	if (!o->size_bytes)
+		return sm_fail(err, SNAPMGR_USAGE, EINVAL, "'%.400s' is empty", o->text);
+	o->data_bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_blocks * SM_SECTOR : o->size_bytes;
+	if (o->data_bytes > o->size_bytes)
+		o->data_bytes = o->size_bytes;
+	(void)snprintf(o->identity, sizeof(o->identity),
+		       "path %" PRIu64 " %" PRIu64 " %" PRIu64 " %lld.%09ld", (uint64_t)st.st_dev,
+		       (uint64_t)(S_ISBLK(st.st_mode) ? st.st_rdev : st.st_ino), o->size_bytes,
+		       S_ISBLK(st.st_mode) ? 0LL : (long long)st.st_mtim.tv_sec,
+		       S_ISBLK(st.st_mode) ? 0L : st.st_mtim.tv_nsec);
+	return 0;
+}
+
+/* ---- of a pool ---- */
+
+static int find(struct snapmgr *sm, const char *text, bool writable, struct sm_found *f,
+		struct snapmgr_err *err)
+{
+	int r = sm_find(sm, text, SM_WANT_VOLUME | SM_WANT_SNAPSHOT | SM_WANT_UNDO, writable, f,
+			err);
+
+	if (r < 0)
+		return r;
+	if (f->has_snapshot)
+		r = sm_snapshot_ready(&f->pool, &f->snapshot, err);
+	else if (!f->has_undo)
+		r = sm_volume_ready(&f->pool, &f->volume, false, err);
+	if (r == 0 && (!f->pool.b.driver->copy || !f->pool.b.driver->snapshot))
+		r = sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			    "nothing can be copied out of pool '%s': its driver '%s' has no copies",
+			    f->pool.row.name, f->pool.b.driver->name);
+	return r;
+}
+
+static void describe(struct sm_found *f, struct sm_origin *o)
+{
+	const struct sm_uuid *id = f->has_snapshot ? &f->snapshot.c.uuid :
+				   f->has_undo	   ? &f->undo.uuid :
+						     &f->volume.c.uuid;
+	char uuid[SNAPMGR_UUID_TEXT];
+	struct sm_vdev dev;
+
+	sm_uuid_text(id, uuid);
+	o->head = !f->has_snapshot && !f->has_undo;
+	o->pool = f->pool.b.uuid;
+	o->size_bytes = f->has_snapshot ? f->snapshot.c.size_bytes :
+			f->has_undo	? f->undo.size_bytes :
+					  f->volume.c.size_bytes;
+	(void)sm_copy_text(o->project, sizeof(o->project),
+			   f->has_snapshot ? f->snapshot.c.project : f->volume.c.project);
+	o->guest = f->has_volume && f->volume.guest;
+	(void)snprintf(o->identity, sizeof(o->identity), "object %s", uuid);
+	o->data_bytes = UINT64_MAX;
+	if (f->has_snapshot)
+		o->data_bytes = f->snapshot.used_bytes;
+	sm_volume_device(&f->pool, &f->volume, &dev);
+	if (o->head && f->pool.b.driver->used(&f->pool.b, &dev, NULL, &o->data_bytes, NULL) < 0)
+		o->data_bytes = UINT64_MAX;
+}
+
+int sm_origin_look(struct snapmgr *sm, const char *text, struct sm_origin *ret,
+		   struct snapmgr_err *err)
+{
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	struct sm_origin o = { .text = text, .path = sm_origin_is_path(text), .fd = -1 };
+	int r = o.path ? look_at_path(&o, err) : find(sm, text, false, &f, err);
+
+	if (r < 0)
+		return r;
+	if (!o.path)
+		describe(&f, &o);
+	*ret = o;
+	return 0;
+}
+
+/* The id is garbage before it is mapped: from then on nobody needs to know of it. */
+static int make_moment(struct sm_found *f, struct sm_vdev *dev, struct snapmgr_err *err)
+{
+	struct sm_pool *pool = &f->pool;
+	struct sm_copy_source source;
+	int r;
+
+	sm_copy_source(f, &source);
+	r = f->has_snapshot || f->has_undo ?
+		    sm_id_make(pool, sm_make_copy, &source, &dev->id, err) :
+		    sm_id_make(pool, sm_make_moment, &f->volume, &dev->id, err);
+	if (r == 0)
+		r = scat_begin(pool->cat, err);
+	if (r == 0)
+		r = scat_garbage_add(pool->cat, dev->id, err);
+	if (r == 0)
+		r = sm_pool_save(pool, err);
+	if (r == 0)
+		r = scat_commit(pool->cat, true, err);
+	scat_rollback(pool->cat);
+	return r == 0 ? pool->b.driver->map(&pool->b, dev, err) : r;
+}
+
+static int open_mapped(struct sm_origin *o, struct snapmgr_err *err)
+{
+	struct sdm_info info;
+	int r = sdm_info_by_uuid(o->dev.dm.uuid, &info, err);
+
+	if (r == 0 && !info.exists)
+		r = sm_fail(err, SNAPMGR_KERNEL, ENODEV, "'%s' is gone", o->dev.dm.name);
+	if (r == 0)
+		r = sm_node_open(&info, O_RDONLY, err);
+	if (r < 0)
+		return r;
+	o->fd = r;
+	return 0;
+}
+
+static int open_object(struct snapmgr *sm, struct sm_origin *o, const struct sm_uuid *operation,
+		       struct snapmgr_err *err)
+{
+	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
+	const uint64_t size_bytes = o->size_bytes;
+	int r = find(sm, o->text, true, &f, err);
+
+	if (r < 0)
+		return r;
+	describe(&f, o);
+	if (o->size_bytes != size_bytes)
+		return sm_fail(err, SNAPMGR_STALE, ESTALE,
+			       "'%.200s' got another size in this moment", o->text);
+	r = sm_op_begin(&f.pool, "copy", f.has_volume ? f.volume.c.name : NULL,
+			f.has_snapshot ? f.snapshot.c.name : NULL, 0, err);
+	if (r == 0)
+		r = sm_space_for_more(&f.pool, "copy", f.has_undo ? &f.undo : NULL, err);
+	sm_lasting_thin_device(operation, "source", 0, size_bytes, &o->dev);
+	o->dev.dm.read_only = true;
+	if (r == 0)
+		r = make_moment(&f, &o->dev, err);
+	if (r < 0)
+		return r;
+	sm_pool_settle(&f.pool);
+	return open_mapped(o, err);
+}
+
+int sm_origin_open(struct snapmgr *sm, struct sm_origin *o, const struct sm_uuid *operation,
+		   struct snapmgr_err *err)
+{
+	struct stat st;
+	int fd;
+
+	if (!o->path)
+		return open_object(sm, o, operation, err);
+	fd = open_path(o->text, &st, err);
+	if (fd < 0)
+		return fd;
+	o->fd = fd;
+	return 0;
+}
+
+int sm_origin_close(struct sm_backend *b, struct sm_origin *o, struct snapmgr_err *err)
+{
+	int r = 0;
+
+	sm_close_fd(o->fd);
+	o->fd = -1;
+	if (o->dev.dm.name[0])
+		r = b->driver->unmap(b, &o->dev, err);
+	if (r == 0)
+		o->dev.dm.name[0] = '\0';
+	return r;
+}
