@@ -125,7 +125,7 @@ tests: $(UNIT_TESTS) $(GUEST_C_TESTS) $(SHELL_TESTS) $(SHELL_LIBS) $(BENCHES) $(
 FAKE_KERNEL = $(addprefix $(B)/tests/unit/,fake_kernel.o fake_query.o fake_thin.o fake_guard.o)
 $(filter $(B)/tests/unit/dm_%,$(UNIT_TESTS)): $(FAKE_KERNEL)
 $(filter $(B)/tests/unit/vfs_test $(B)/tests/unit/catalogue_%,$(UNIT_TESTS)): $(B)/tests/unit/catalogue_rig.o
-$(addprefix $(B)/tests/unit/,core_verbs_test core_quota_test core_clone_test): $(B)/tests/unit/core_rig.o $(B)/tests/unit/catalogue_rig.o $(FAKE_KERNEL)
+$(addprefix $(B)/tests/unit/,core_verbs_test core_quota_test core_clone_test core_lasting_test): $(B)/tests/unit/core_rig.o $(B)/tests/unit/catalogue_rig.o $(FAKE_KERNEL)
 $(filter $(B)/tests/guest/dm/%,$(GUEST_C_TESTS)): $(B)/tests/guest/dm/rig.o
 
 comma = ,

@@ -257,9 +257,11 @@ static int run_engine(struct copying *c, int fd)
 {
 	const struct sio_side source = { .fd = c->origin.fd, .name = c->origin.text };
 	const struct sio_side target = { .fd = fd, .name = c->op.what };
+	struct sio_list list;
 	const struct sio_copy_opts o = {
 		.size = sizeof(o),
 		.holes = SIO_HOLES_SKIP, /* a new thin reads as zero */
+		.map = sm_origin_map(&c->origin, &list),
 		.len = c->origin.size_bytes,
 		.verify = c->opts->verify,
 		.resume_at = c->resumed ? c->old.done_bytes : 0,

@@ -183,6 +183,7 @@ struct sm_found {
 #define SM_WANT_UNDO	 8u
 #define SM_WANT_GROUP	 16u
 #define SM_WANT_SET	 32u
+#define SM_WANT_HELD	 64u /* also what an operation is at work on */
 /**
  * sm_find() - open the pool that @spec names and look the object up, under the lock if @writable
  * @want: what kinds the caller takes; another kind is a usage error that says what is wanted

@@ -309,7 +309,7 @@ int sm_find(struct snapmgr *sm, const char *text, unsigned int want, bool writab
 	}
 	if (r == 0)
 		r = check_kind(text, kind_of(&f), want, err);
-	if (r == 0 && writable)
+	if (r == 0 && writable && !(want & SM_WANT_HELD))
 		r = check_transition(&f, err);
 	if (r < 0)
 		return r;

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/sio.h"
 #include "snapmgr/core/create.h"
 #include "snapmgr/core/lasting.h"
 
@@ -59,6 +58,19 @@ static int open_path(const char *path, struct stat *ret, struct snapmgr_err *err
 		       path);
 }
 
+/* Numbers of devices are others after a reboot, so it goes by the name that it was given. */
+static void identify_path(struct sm_origin *o, const struct stat *st)
+{
+	const bool file = S_ISREG(st->st_mode);
+	char crc[16];
+
+	(void)snprintf(crc, sizeof(crc), "%08x", sm_crc32c(0, o->text, strlen(o->text)));
+	(void)snprintf(o->identity, sizeof(o->identity), "path %" PRIu64 " %lld.%09ld %s",
+		       o->size_bytes, file ? (long long)st->st_mtim.tv_sec : 0LL,
+		       file ? st->st_mtim.tv_nsec : 0L,
+		       sm_utf8_valid(o->text) && strlen(o->text) < 900 ? o->text : crc);
+}
+
 static int look_at_path(struct sm_origin *o, struct snapmgr_err *err)
 {
 	struct sio_side side = { .name = o->text };
@@ -79,11 +91,7 @@ static int look_at_path(struct sm_origin *o, struct snapmgr_err *err)
 	o->data_bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_blocks * SM_SECTOR : o->size_bytes;
 	if (o->data_bytes > o->size_bytes)
 		o->data_bytes = o->size_bytes;
-	(void)snprintf(o->identity, sizeof(o->identity),
-		       "path %" PRIu64 " %" PRIu64 " %" PRIu64 " %lld.%09ld", (uint64_t)st.st_dev,
-		       (uint64_t)(S_ISBLK(st.st_mode) ? st.st_rdev : st.st_ino), o->size_bytes,
-		       S_ISBLK(st.st_mode) ? 0LL : (long long)st.st_mtim.tv_sec,
-		       S_ISBLK(st.st_mode) ? 0L : st.st_mtim.tv_nsec);
+	identify_path(o, &st);
 	return 0;
 }
 
@@ -172,6 +180,40 @@ static int make_moment(struct sm_found *f, struct sm_vdev *dev, struct snapmgr_e
 	return r == 0 ? pool->b.driver->map(&pool->b, dev, err) : r;
 }
 
+/*
+ * What is mapped of it, by the driver's comparison with the one chunk that is ours. A help alone: where it
+ * cannot be had, or hardly anything would be left out, all is read.
+ */
+static void find_extents(struct sm_pool *pool, struct sm_origin *o)
+{
+	const struct sm_vdev empty = { .id = 0, .size_bytes = o->size_bytes };
+	AUTO(sm_diff_release) struct sm_diff diff = { 0 };
+	uint64_t used;
+
+	if (!pool->b.driver->diff || pool->b.driver->used(&pool->b, &o->dev, NULL, &used, NULL) < 0)
+		return;
+	o->data_bytes = used < o->size_bytes ? used : o->size_bytes;
+	if (used >= o->size_bytes / 10 * 9 ||
+	    pool->b.driver->diff(&pool->b, &o->dev, &empty, &diff, NULL) < 0)
+		return;
+	o->extents = calloc(diff.n + 1, sizeof(*o->extents));
+	for (size_t i = 0; o->extents && i < diff.n; i++) {
+		const struct sm_diff_extent *e = &diff.v[i];
+
+		if (e->left_at != SM_NOWHERE)
+			o->extents[o->n_extents++] = (struct sio_extent){ e->at_bytes, e->len_bytes,
+									  SIO_DATA };
+	}
+}
+
+struct sio_map *sm_origin_map(const struct sm_origin *o, struct sio_list *list)
+{
+	if (!o->extents)
+		return NULL;
+	sio_list(list, o->extents, o->n_extents);
+	return &list->map;
+}
+
 static int open_mapped(struct sm_origin *o, struct snapmgr_err *err)
 {
 	struct sdm_info info;
@@ -210,6 +252,7 @@ static int open_object(struct snapmgr *sm, struct sm_origin *o, const struct sm_
 		r = make_moment(&f, &o->dev, err);
 	if (r < 0)
 		return r;
+	find_extents(&f.pool, o);
 	sm_pool_settle(&f.pool);
 	return open_mapped(o, err);
 }
@@ -235,6 +278,8 @@ int sm_origin_close(struct sm_backend *b, struct sm_origin *o, struct snapmgr_er
 
 	sm_close_fd(o->fd);
 	o->fd = -1;
+	free(o->extents);
+	o->extents = NULL;
 	if (o->dev.dm.name[0])
 		r = b->driver->unmap(b, &o->dev, err);
 	if (r == 0)

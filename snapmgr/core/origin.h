@@ -5,6 +5,7 @@
 #ifndef SM_ORIGIN_H
 #define SM_ORIGIN_H
 
+#include "io/sio.h"
 #include "snapmgr/core/core.h"
 
 struct sm_origin {
@@ -19,7 +20,9 @@ struct sm_origin {
 	bool guest;
 	/* While it is open: */
 	int fd;
-	struct sm_vdev dev; /* a momentary copy, mapped; name "" where there is none */
+	struct sm_vdev dev;	    /* a momentary copy, mapped; name "" where there is none */
+	struct sio_extent *extents; /* all that it holds; the rest reads as zero. NULL: not known */
+	size_t n_extents;
 };
 /* sm_origin_is_path() - "/..." or "./...": no name begins so. */
 bool sm_origin_is_path(const char *text);
@@ -35,6 +38,8 @@ int sm_origin_look(struct snapmgr *sm, const char *text, struct sm_origin *ret,
  */
 int sm_origin_open(struct snapmgr *sm, struct sm_origin *o, const struct sm_uuid *operation,
 		   struct snapmgr_err *err);
+/* sm_origin_map() - for the engine; @list is room for it. NULL: all there is. */
+struct sio_map *sm_origin_map(const struct sm_origin *o, struct sio_list *list);
 /* sm_origin_close() - @b: any pool's; its udev work is waited for with that of the pool. */
 int sm_origin_close(struct sm_backend *b, struct sm_origin *o, struct snapmgr_err *err);
 

@@ -2,7 +2,7 @@
 /* snapmgr_reset_state(): the operator's last word on an object that is in a state of error. */
 #include <errno.h>
 
-#include "snapmgr/core/core.h"
+#include "snapmgr/core/lasting.h"
 
 static int refuse(const char *spec, enum scat_state state, struct snapmgr_err *err)
 {
@@ -60,19 +60,39 @@ static int write_reset(struct sm_found *f, const char *spec, struct snapmgr_err 
 	return r;
 }
 
+/* Of an operation whose process is dead: it is undone. Where there is no such row, the state is wrong. */
+static int reset_transition(struct sm_found *f, const char *spec, struct snapmgr_err *err)
+{
+	struct scat_operation op;
+	char said[SM_SAID] = "";
+	int r = f->has_snapshot ? scat_operation_on(f->pool.cat, 0, f->snapshot.id, &op, err) :
+				  scat_operation_on(f->pool.cat, f->volume.id, 0, &op, err);
+
+	if (r == -ENOENT)
+		return write_reset(f, spec, err);
+	if (r < 0)
+		return r;
+	if (sm_lasting_owner_alive(&op))
+		return f->has_snapshot ? sm_snapshot_ready(&f->pool, &f->snapshot, err) :
+					 sm_volume_ready(&f->pool, &f->volume, true, err);
+	return sm_lasting_settle(&f->pool, &op, said, err);
+}
+
 int snapmgr_reset_state(struct snapmgr *sm, const char *spec, struct snapmgr_err *err)
 {
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
 	enum scat_state state;
-	int r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT, true, &f, err);
+	int r = sm_find(sm, spec, SM_WANT_VOLUME | SM_WANT_SNAPSHOT | SM_WANT_HELD, true, &f, err);
 
 	if (r < 0)
 		return r;
 	state = f.has_snapshot ? f.snapshot.c.state : f.volume.c.state;
-	if (state != SCAT_ERROR && state != SCAT_REVERTING_ERROR)
+	if (!sm_state_is_transition(state) && state != SCAT_ERROR && state != SCAT_REVERTING_ERROR)
 		return refuse(spec, state, err);
 	r = sm_op_begin(&f.pool, "reset-state", f.has_volume ? f.volume.c.name : NULL,
 			f.has_snapshot ? f.snapshot.c.name : NULL, 0, err);
+	if (r == 0 && sm_state_is_transition(state))
+		return reset_transition(&f, spec, err);
 	if (r == 0 && !f.has_snapshot)
 		r = check_live(&f.pool, &f.volume, err);
 	return r == 0 ? write_reset(&f, spec, err) : r;

