@@ -196,7 +196,7 @@ static int begin_anew(struct copying *c)
 		.arg = c,
 	};
 	struct sm_lasting_plan full = plan;
-	int r = sm_id_make(&c->pool, sm_make_empty, NULL, &c->thin, c->err);
+	int r = sm_id_make(&c->pool, sm_make_empty, &c->volume, &c->thin, c->err);
 
 	if (r < 0)
 		return r;

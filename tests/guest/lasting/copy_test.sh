@@ -32,14 +32,14 @@ start()
 	under_way p1 || atf_fail "it does not begin: $(cat copy.err)"
 }
 
-# under_way POOL - wait until an operation is listed that has done something
+# under_way POOL [BYTES] - wait until an operation is listed that has done so much
 under_way()
 {
 	local i
 
-	for i in $(seq 100); do
+	for i in $(seq 200); do
 		op=$(snapmgr list "$1" --operations --json |
-			jq -er '.operations[] | select(.lasting and .done_bytes > 0) | .uuid') && return
+			jq -er ".operations[] | select(.lasting and .done_bytes > ${2-0}) | .uuid") && return
 		kill -0 "$pid" || return 1
 		sleep 0.05
 	done
@@ -176,7 +176,7 @@ what_may_be_resumed_is_kept_and_goes_on_body()
 	ok snapmgr create p1/old --size 700M
 	for target in new old; do
 		start $slow p1/$target --resume --checkpoint 64M
-		sleep 1.5
+		under_way p1 100000000 || atf_fail "it ended too soon"
 		kill -9 $pid
 		wait $pid
 		ok snapmgr recover
