@@ -72,9 +72,7 @@ static int find(struct seek *s, const char *what)
 
 	if (!sm_uuid_parse(what, &s->uuid))
 		return seek_on_object(s, what);
-	r = sdm_init(s->err);
-	if (r == 0)
-		r = sm_pool_each(seek_in_pool, s, s->err);
+	r = sm_pool_each(s->sm, seek_in_pool, s, s->err);
 	return r < 0 ? r : s->found ? 0 : none(what, s->err);
 }
 
