@@ -348,6 +348,9 @@ static int finish_new(struct copying *c)
 {
 	int r = sm_lasting_end(&c->op, new_rows, c, c->err);
 
+	/* Who dies from here on has made a volume that recovery maps. */
+	(void)sm_copy_text(c->pool.op.verb, sizeof(c->pool.op.verb), "create");
+	slock_tell(&c->pool.lock, &c->pool.op);
 	return r == 0 ? sm_volume_bring_up(&c->pool, &c->volume, c->err) : r;
 }
 

@@ -67,13 +67,23 @@ int sm_recover_head(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_
 	return r == 0 ? scat_garbage_add(pool->cat, newer.thin, err) : r;
 }
 
+/* Of a lasting operation, which is not what died under the lock: its state stays. */
+static bool is_held(struct sm_pool *pool, const struct scat_volume *v)
+{
+	struct scat_operation op;
+
+	return pool->row.operations && sm_state_is_transition(v->c.state) &&
+	       scat_operation_on(pool->cat, v->id, 0, &op, NULL) == 0;
+}
+
 /* Make the row agree with what runs. */
 static int follow(struct sm_pool *pool, struct scat_volume *v, uint32_t live, uint64_t live_bytes,
 		  struct snapmgr_err *err)
 {
 	char text[SNAPMGR_MESSAGE_MAX];
 
-	v->c.state = SCAT_AVAILABLE;
+	if (!is_held(pool, v))
+		v->c.state = SCAT_AVAILABLE;
 	if (live == v->c.thin) {
 		v->c.size_bytes = live_bytes;
 		return 0;
