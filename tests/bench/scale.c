@@ -123,6 +123,8 @@ static void at_changed_snapshots(size_t count)
 	}
 	record("metadata, by snapshots with one chunk written after", "B", count,
 	       metadata_bytes() - before);
+	record("pool check, by mappings, each snapshot's counted", "ms", count * (SM_GIB / CHUNK),
+	       timed_check());
 }
 
 static void make_filler(size_t i)
