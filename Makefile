@@ -191,7 +191,7 @@ $(B)/tests/guest/steps/%.o: private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
 $(B)/tests/guest/cow/kill_test.o: private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
 $(B)/tests/guest/cow/kill_test: private LIB_A = $(FAILPOINTS_A)
 $(B)/tests/guest/cow/kill_test: $(FAILPOINTS_A)
-$(B)/tests/guest/steps/message_test: private LDFLAGS += -Wl,--wrap=sdm_message
+$(B)/tests/guest/steps/message_test: private LDFLAGS += -Wl,--wrap=sdm_message -Wl,--wrap=sdm_suspend
 $(STEPS_TORTURES): private LIBS += -latf-c
 $(STEPS_TESTS): private LIB_A = $(FAILPOINTS_A)
 $(STEPS_TESTS): $(FAILPOINTS_A) $(addprefix $(B)/tests/guest/,pool_lab.o \

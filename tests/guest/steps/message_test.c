@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A kernel that answers a message with an error: each verb, at each message that it sends, twice: the
- * message was refused, or it was carried out and the answer is wrong.
+ * A kernel that answers with errors: each verb, at each message that it sends, twice: the message was
+ * refused, or it was carried out and the answer is wrong. And at each suspend, which the kernel never does
+ * halfway: a device that cannot be suspended.
  *
- * The linker hands us the messages (--wrap, see the Makefile). A verb that fails has changed nothing, one
- * that succeeds is done, and the same again succeeds.
+ * The linker hands us both (--wrap, see the Makefile). A verb that fails has changed nothing, one that
+ * succeeds is done, and the same again succeeds.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,13 +24,29 @@ int __real_sdm_message(const char *name, struct snapmgr_err *err, const char *fm
 int __wrap_sdm_message(const char *name, struct snapmgr_err *err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+int __real_sdm_suspend(const char *name, unsigned int flags, uint32_t *ret_openers,
+		       struct snapmgr_err *err);
+int __wrap_sdm_suspend(const char *name, unsigned int flags, uint32_t *ret_openers,
+		       struct snapmgr_err *err);
+
 enum mode { REFUSED, DONE_ALL_THE_SAME, MODES };
 
 static struct {
 	unsigned int sent, fails; /* so many so far; which one fails, 0: none */
 	enum mode mode;
+	bool suspends;		   /* they are counted, and messages are not */
+	pid_t pid;		   /* whose: a guard is another */
 	char message[MESSAGE_MAX]; /* that one */
 } kernel;
+
+int __wrap_sdm_suspend(const char *name, unsigned int flags, uint32_t *ret_openers,
+		       struct snapmgr_err *err)
+{
+	if (!kernel.suspends || ++kernel.sent != kernel.fails)
+		return __real_sdm_suspend(name, flags, ret_openers, err);
+	(void)strcpy(kernel.message, "suspend");
+	return sm_fail(err, SNAPMGR_KERNEL, EINVAL, "cannot suspend '%s'", name);
+}
 
 int __wrap_sdm_message(const char *name, struct snapmgr_err *err, const char *fmt, ...)
 {
@@ -41,7 +58,7 @@ int __wrap_sdm_message(const char *name, struct snapmgr_err *err, const char *fm
 	va_start(ap, fmt);
 	(void)vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
-	if (++kernel.sent != kernel.fails)
+	if (kernel.suspends || ++kernel.sent != kernel.fails)
 		return __real_sdm_message(name, err, "%s", message);
 	(void)sm_copy_text(kernel.message, sizeof(kernel.message), message);
 	r = kernel.mode == REFUSED ? 0 : __real_sdm_message(name, err, "%s", message);
@@ -173,7 +190,8 @@ static void work(const struct verb *v)
 	while (shared->next < n * MODES) {
 		const unsigned int i = shared->next++;
 
-		try(v, nth(i / MODES), (enum mode)(i % MODES));
+		if (!kernel.suspends || i % MODES == REFUSED)
+			try(v, nth(i / MODES), (enum mode)(i % MODES));
 	}
 	if (n)
 		check_contents(v);
@@ -206,9 +224,11 @@ static unsigned int disturb(const struct verb *v)
 	return lost;
 }
 
-static void disturb_all(unsigned int flag, const char *only)
+static void disturb_all(unsigned int flag, const char *only, bool suspends)
 {
 	unsigned int lost = 0, tries = 0;
+
+	kernel.suspends = suspends;
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
@@ -231,7 +251,17 @@ ATF_TC_HEAD(a_verb_whose_message_fails_is_done_or_not_done, tc)
 }
 ATF_TC_BODY(a_verb_whose_message_fails_is_done_or_not_done, tc)
 {
-	disturb_all(0, atf_tc_get_config_var_wd(tc, "verb", NULL));
+	disturb_all(0, atf_tc_get_config_var_wd(tc, "verb", NULL), false);
+}
+
+ATF_TC(a_verb_whose_suspend_fails_is_done_or_not_done);
+ATF_TC_HEAD(a_verb_whose_suspend_fails_is_done_or_not_done, tc)
+{
+	atf_tc_set_md_var(tc, "timeout", "600");
+}
+ATF_TC_BODY(a_verb_whose_suspend_fails_is_done_or_not_done, tc)
+{
+	disturb_all(0, atf_tc_get_config_var_wd(tc, "verb", NULL), true);
 }
 
 ATF_TC(a_change_of_a_pool_whose_message_fails_is_done_by_the_same_again);
@@ -241,12 +271,13 @@ ATF_TC_HEAD(a_change_of_a_pool_whose_message_fails_is_done_by_the_same_again, tc
 }
 ATF_TC_BODY(a_change_of_a_pool_whose_message_fails_is_done_by_the_same_again, tc)
 {
-	disturb_all(VERB_POOL, atf_tc_get_config_var_wd(tc, "verb", NULL));
+	disturb_all(VERB_POOL, atf_tc_get_config_var_wd(tc, "verb", NULL), false);
 }
 
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_verb_whose_message_fails_is_done_or_not_done);
+	ATF_TP_ADD_TC(tp, a_verb_whose_suspend_fails_is_done_or_not_done);
 	ATF_TP_ADD_TC(tp, a_change_of_a_pool_whose_message_fails_is_done_by_the_same_again);
 	return atf_no_error();
 }
