@@ -333,8 +333,8 @@ static const struct arg_opt destroy_opts[] = {
 };
 
 const struct cmd_verb cmd_pool_verbs[] = {
-	{ "pool create", run_create, 2, CMD_ANY, "NAME DEVICE...",
-	  "make a pool of whole devices and activate it", create_opts,
+	{ "pool create", run_create, 2, CMD_ANY, "NAME DEVICE...|DIR",
+	  "make a pool of whole devices, or of a folder, and activate it", create_opts,
 	  "pool create p0 /dev/vdb /dev/vdc", 0 },
 	{ "pool list", run_list, 0, 0, "", "list every pool of this machine, active or not", NULL,
 	  "pool list --json", 0 },
