@@ -349,7 +349,7 @@ const struct cmd_verb cmd_pool_verbs[] = {
 	{ "pool export", run_export, 1, 1, "POOL",
 	  "deactivate a pool and let go of it, for another host to import", NULL, "pool export p0",
 	  0 },
-	{ "pool import", run_import, 1, 1, "POOL", "take a pool that was exported, and activate it",
+	{ "pool import", run_import, 1, 1, "POOL|DIR", "take a pool that was exported, and activate it",
 	  import_opts, "pool import p0 --as p1", 0 },
 	{ "pool check", run_check, 1, 1, "POOL",
 	  "hold catalogue, kernel metadata and superblocks against each other", check_opts,

@@ -116,7 +116,7 @@ missing_and_extra_arguments_are_refused_body()
 {
 	refused "revert: missing argument; usage: snapmgr revert POOL/VOL@SNAP | POOL/GROUP@SNAP" revert
 	refused "clone: missing argument; usage: snapmgr clone POOL/VOL@SNAP POOL/NEW" clone p0/v@s1
-	refused "pool create: missing argument; usage: snapmgr pool create NAME DEVICE..." \
+	refused "pool create: missing argument; usage: snapmgr pool create NAME DEVICE...|DIR" \
 		pool create p0
 	refused "show: unexpected argument 'b'; usage: snapmgr show OBJECT" show a b
 	refused "version: unexpected argument 'x'" version x
