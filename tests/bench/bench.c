@@ -198,13 +198,18 @@ static void put_series(const struct series *s)
 	    v[s->n - 1], s->n);
 }
 
-void bench_end(void)
+void bench_flush(void)
 {
 	for (size_t i = 0; i < bench.n_series; i++) {
 		put_series(bench.series[i]);
 		free(bench.series[i]);
 	}
 	bench.n_series = 0;
+}
+
+void bench_end(void)
+{
+	bench_flush();
 	if (strcmp(bench.backing, "device") == 0) {
 		if (bench.has_lvm)
 			lvm_end();

@@ -48,6 +48,8 @@ extern struct bench bench;
  * @udev: what is measured waits for udevd where one runs; false: nobody waits
  */
 void bench_start(int row, bool udev, int argc, char **argv);
+/* bench_flush() - write the series so far, and forget them: what comes later may fail. */
+void bench_flush(void);
 /* bench_end() - write the series to the results; on real devices, remove what was made. */
 void bench_end(void);
 

@@ -250,6 +250,7 @@ int main(int argc, char **argv)
 	if (bench.n_devices < 2)
 		die("copies need two devices");
 	measure_copies();
+	bench_flush();
 	(void)command_ms(ARGV("wipefs", "-qa", bench.devices[0], bench.devices[1]));
 	settle();
 	pool_make();
@@ -261,6 +262,7 @@ int main(int argc, char **argv)
 	fill("/dev/" LVM_VG "/v", 0, MERGE_BYTES);
 	if (measure_merges_of(1))
 		(void)measure_merges_of(20);
+	bench_flush();
 	measure_clones();
 	measure_sparse();
 	bench_end();
