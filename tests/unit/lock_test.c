@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -402,6 +403,36 @@ ATF_TC_BODY(the_run_folder_is_private, tc)
 	slock_drop(&lock);
 }
 
+/* As the guard of suspended volumes gives it to the program that recovers them. */
+ATF_TC_WITHOUT_HEAD(an_inherited_lock_is_had_at_once_although_others_wait_and_stays_its_givers);
+ATF_TC_BODY(an_inherited_lock_is_had_at_once_although_others_wait_and_stays_its_givers, tc)
+{
+	struct slock giver, heir, other;
+	char text[16];
+	int fd, pipes[2], status;
+	pid_t waiter;
+
+	use_run_dir("/run");
+	giver = take(0);
+	ATF_REQUIRE_EQ(0, pipe(pipes));
+	waiter = start_holder(LONG_MS, 0, pipes[1], 'w');
+	pause_ms(200); /* it is in the queue */
+	fd = dup(giver.fd);
+	ATF_REQUIRE(fd >= 0);
+	(void)snprintf(text, sizeof(text), "%d", fd);
+	ATF_REQUIRE_EQ(0, setenv(SLOCK_FD_ENV, text, 1));
+	heir = take(0);
+	ATF_CHECK(heir.inherited && heir.held);
+	slock_drop(&heir);
+	ATF_REQUIRE_EQ(0, setenv(SLOCK_FD_ENV, "0", 1)); /* something else */
+	ATF_CHECK_EQ(-EAGAIN, slock_take("host", 0, &other, &err));
+	ATF_REQUIRE_EQ(0, unsetenv(SLOCK_FD_ENV));
+	(void)close(fd);
+	slock_drop(&giver);
+	ATF_REQUIRE_EQ(waiter, waitpid(waiter, &status, 0));
+	ATF_CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_second_taker_is_told_who_holds_it);
@@ -418,6 +449,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_run_folder_that_cannot_be_made_is_named);
 	ATF_TP_ADD_TC(tp, a_lock_tells_that_its_last_holder_died);
 	ATF_TP_ADD_TC(tp, a_parked_lock_is_free_and_can_be_taken_again);
+	ATF_TP_ADD_TC(tp,
+		      an_inherited_lock_is_had_at_once_although_others_wait_and_stays_its_givers);
 	ATF_TP_ADD_TC(tp, the_run_folder_is_private);
 	return atf_no_error();
 }
