@@ -155,9 +155,26 @@ static int look_at_volume(struct copying *c)
 	return 0;
 }
 
+/* What is filled beside is a thin. */
+static int check_driver(struct copying *c)
+{
+	const struct sm_driver *driver = c->pool.b.driver;
+
+	if (driver->make && driver->repoint && !driver->files && !driver->stores)
+		return 0;
+	return sm_fail(
+		c->err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+		"nothing can be copied into pool '%s', whose driver is '%s': create a volume, "
+		"and write to its device or file",
+		c->pool.row.name, driver->name);
+}
+
 static int check(struct copying *c)
 {
-	int r = look_at_volume(c);
+	int r = check_driver(c);
+
+	if (r == 0)
+		r = look_at_volume(c);
 
 	if (r == 0 && !c->is_new && c->opts->must_be_new)
 		r = sm_fail(c->err, SNAPMGR_EXISTS, EEXIST, "pool '%s' has a volume '%s' already",

@@ -151,7 +151,7 @@ static int copy_over(struct snapmgr *sm, const char *from, const struct sm_spec 
 		r = find_target(&w, to, err);
 	if (r == -ENOENT && w.f.pool.cat)
 		return 1;
-	if (r == 0 && !w.f.pool.b.driver->repoint)
+	if (r == 0 && (!w.f.pool.b.driver->repoint || w.f.pool.b.driver->files))
 		return 1;
 	if (r == 0)
 		r = over(&w, err);

@@ -109,10 +109,13 @@ static int find(struct snapmgr *sm, const char *text, bool writable, struct sm_f
 		r = sm_snapshot_ready(&f->pool, &f->snapshot, err);
 	else if (!f->has_undo)
 		r = sm_volume_ready(&f->pool, &f->volume, false, err);
-	if (r == 0 && (!f->pool.b.driver->copy || !f->pool.b.driver->snapshot))
-		r = sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-			    "nothing can be copied out of pool '%s': its driver '%s' has no copies",
-			    f->pool.row.name, f->pool.b.driver->name);
+	if (r == 0 && (!f->pool.b.driver->copy || !f->pool.b.driver->snapshot ||
+		       f->pool.b.driver->files || f->pool.b.driver->stores))
+		r = sm_fail(
+			err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			"nothing can be copied out of pool '%s', whose driver is '%s': activate a "
+			"snapshot of it, and copy its device or file",
+			f->pool.row.name, f->pool.b.driver->name);
 	return r;
 }
 
