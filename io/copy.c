@@ -18,7 +18,7 @@
 #define ZERO_GRAIN \
 	(64 * SM_KIB) /* zeroes are looked for in so much; chunks of pools are no smaller */
 #define WAIT_MS 100
-#define AT_ONCE 2 /* pieces handed out before the next look */
+#define AT_ONCE 8 /* pieces handed out before the next look */
 
 struct slot {
 	struct sio_request request;
