@@ -27,8 +27,8 @@ static void say(const struct watch *w, const char *level, const char *fmt, ...)
 	w->tell(level, text, w->data);
 }
 
-static void name_of(const struct watch *w, const struct scat_volume *v, const struct sm_store *store,
-		    char ret[SNAPMGR_SPEC_TEXT])
+static void name_of(const struct watch *w, const struct scat_volume *v,
+		    const struct sm_store *store, char ret[SNAPMGR_SPEC_TEXT])
 {
 	struct scat_snapshot s;
 	char uuid[SNAPMGR_UUID_TEXT];
@@ -73,8 +73,7 @@ static int mark_lost(struct watch *w, const struct scat_volume *v, const struct 
 static int grow(struct watch *w, const struct scat_volume *v, const struct sm_store *store,
 		uint64_t total_sectors, struct snapmgr_err *err)
 {
-	const uint64_t most =
-		w->pool->b.driver->stores->store_most(&w->pool->b, v->c.size_bytes);
+	const uint64_t most = w->pool->b.driver->stores->store_most(&w->pool->b, v->c.size_bytes);
 	uint64_t more = v->c.size_bytes / SM_SECTOR / GROW_BY, have;
 	char name[SNAPMGR_SPEC_TEXT];
 	int r = scat_extent_sum(w->pool->cat, store->id, &have, err);

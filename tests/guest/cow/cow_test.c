@@ -331,7 +331,8 @@ ATF_TC_BODY(what_it_cannot_do_it_refuses, tc)
 	online.online = true;
 	keep.keep_snapshots = true;
 	LAB_REFUSED(SNAPMGR_UNSUPPORTED, snapmgr_revert(lab, "p/v@a", &online, NULL, &err));
-	LAB_REFUSED(SNAPMGR_UNSUPPORTED, snapmgr_clone(lab, "p/v@a", "p/w", NULL, NULL, NULL, &err));
+	LAB_REFUSED(SNAPMGR_UNSUPPORTED,
+		    snapmgr_clone(lab, "p/v@a", "p/w", NULL, NULL, NULL, &err));
 	LAB_REFUSED(SNAPMGR_UNSUPPORTED,
 		    snapmgr_resize(lab, "p/v", 2 * SIZE, NULL, NULL, NULL, &err));
 	LAB_REFUSED(SNAPMGR_UNSUPPORTED, snapmgr_delete(lab, "p/v", &keep, NULL, NULL, &err));

@@ -182,10 +182,11 @@ static void prepare(const struct verb *verb, uint64_t head)
 {
 	if (verb->run == run_undo) {
 		lab_revert("p/v@a"); /* whatever was there; its undo point goes */
-		LAB_DO(snapmgr_undo(lab, "p/v",
-				    &(struct snapmgr_undo_opts){ .size = sizeof(struct snapmgr_undo_opts),
-								 .drop = true },
-				    NULL, &err));
+		LAB_DO(snapmgr_undo(
+			lab, "p/v",
+			&(struct snapmgr_undo_opts){ .size = sizeof(struct snapmgr_undo_opts),
+						     .drop = true },
+			NULL, &err));
 		fill('a');
 		lab_revert("p/v@b"); /* so that the newest undo point is 'a' */
 	}
