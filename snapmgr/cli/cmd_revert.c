@@ -32,7 +32,8 @@ static int run_revert(struct cmd *cmd)
 }
 
 static const struct arg_opt revert_opts[] = {
-	CLI_TEXT("target", target, "POOL/VOL", "the volume to revert, where it is not the snapshot's own"),
+	CLI_TEXT("target", target, "POOL/VOL",
+		 "the volume to revert, where it is not the snapshot's own"),
 	CLI_FLAG("latest-only", latest_only, "fail unless it is the newest snapshot"),
 	CLI_FLAG("no-undo", no_undo, "keep no way back"),
 	CLI_ONLINE,

@@ -98,8 +98,7 @@ static bool is_open(const struct sm_choice *c, const struct way *way)
 	const bool files = c->driver->files; /* each is filled in place, whatever the way */
 
 	return has(c->driver, way) && c->reach <= (files ? SM_SAME_POOL : way->reach) &&
-	       (way->together || files || !c->together) &&
-	       !lack(c->driver, c->backend, way->name);
+	       (way->together || files || !c->together) && !lack(c->driver, c->backend, way->name);
 }
 
 /* What moves an unknown number of bytes is taken for what moves most. */
