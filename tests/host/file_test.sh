@@ -208,8 +208,8 @@ what_a_folder_cannot_do_is_refused_body()
 	begin
 	two_states
 	refuses unsupported 6 pool extend p0 /dev/null
-	snapmgr pool dump p0 >dump || atf_fail "no dump"
-	refuses unsupported 6 pool restore p0 dump
+	snapmgr pool dump p0 >p0.json || atf_fail "no dump"
+	refuses unsupported 6 pool restore p0 p0.json
 	refuses unsupported 6 revert p0/v@s --strategy merge
 	refuses usage 2 pool create p1 --driver file a b
 	refuses usage 2 pool create p1 --driver file --chunk 64K a

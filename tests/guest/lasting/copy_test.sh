@@ -105,7 +105,7 @@ cancelled_it_is_gone_at_once_body()
 		start $slow p1/new
 		[ $what != op ] || what=$op
 		before=$(date +%s%N)
-		ok snapmgr cancel $what
+		ok snapmgr cancel "$what"
 		after=$(date +%s%N)
 		! wait $pid || atf_fail "it says that it succeeded"
 		grep -q "was stopped" copy.err || atf_fail "it says: $(cat copy.err)"
@@ -135,7 +135,7 @@ killed_anywhere_it_is_undone_by_the_next_change_body()
 		wait $pid
 		snapmgr list p1 --operations --json | expect "true $op" '.operations[] | "\(.dead) \(.uuid)"'
 		warns "recovered: the copy of 'p1/$target' that process $pid began" \
-			snapmgr create "p1/other$RANDOM$(date +%N)" --size 1M
+			snapmgr create "p1/other$(date +%N)" --size 1M
 		snapmgr show p1/old --json | expect available .state
 		refuses not_found 3 show p1/new
 		[ "$(sum_device /dev/snapmgr/p1/old)" = "$sum" ] || atf_fail "old has changed"
