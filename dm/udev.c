@@ -155,12 +155,13 @@ static int died(uint32_t cookie, struct snapmgr_err *err)
 int sdm_cookie_wait(struct sdm_cookie *cookie, uint32_t timeout_ms, struct snapmgr_err *err)
 {
 	struct timespec pause = { .tv_nsec = 500000 };
-	uint64_t end_ns, knock_ns = sm_monotonic_ns() + KNOCK_NS;
+	uint64_t end_ns, knock_ns;
 	uint32_t value = cookie->value;
 
 	if (!cookie->made)
 		return 0;
-	end_ns = sm_monotonic_ns() + timeout_ms * UINT64_C(1000000);
+	knock_ns = sm_monotonic_ns() + KNOCK_NS;
+	end_ns = knock_ns - KNOCK_NS + timeout_ms * UINT64_C(1000000);
 	*cookie = (struct sdm_cookie){ 0 };
 	while (!ready(value)) {
 		if (sm_monotonic_ns() >= end_ns) {

@@ -107,7 +107,9 @@ static const struct way *cheapest(const struct sm_choice *c)
 	const struct way *best = NULL;
 
 	for (size_t i = 0; i < SM_ARRAY(ways); i++) {
-		if (is_open(c, &ways[i]) && (!best || ways[i].moves(c) < best->moves(c)))
+		if (best && ways[i].moves(c) >= best->moves(c))
+			continue; /* whether it is open may be a look for tools */
+		if (is_open(c, &ways[i]))
 			best = &ways[i];
 	}
 	return best;
