@@ -288,7 +288,7 @@ static int run_engine(struct copying *c, int fd)
 		.progress = on_progress,
 		.data = c,
 	};
-	int r = sio_copy(&source, &target, &o, &c->moved, c->err);
+	int r = SM_STEP("copy.move", sio_copy(&source, &target, &o, &c->moved, c->err));
 
 	return r == -ECANCELED ? sm_lasting_stopped(&c->op, c->err) : r;
 }

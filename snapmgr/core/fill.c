@@ -230,7 +230,7 @@ static int run_engine(struct filling *l, int source_fd, int target_fd, struct sn
 	}
 	sio_list(&list, todo, l->diff.n);
 	list.map.data_bytes = l->data_bytes;
-	r = sio_copy(&source, &target, &o, &l->moved, err);
+	r = SM_STEP("fill.move", sio_copy(&source, &target, &o, &l->moved, err));
 	return r == -ECANCELED ? sm_lasting_stopped(&l->op, err) : r;
 }
 

@@ -39,7 +39,7 @@ each_refusal_has_its_code_and_exit_status_body()
 	refuses not_found 3 revert p/v@s3
 	refuses usage 2 revert p/v
 	refuses usage 2 revert p/v@s1 -o speed=high
-	refuses unsupported 6 revert p/v@s1 --strategy copy
+	refuses unsupported 6 revert p/v@s1 --strategy reflink
 	refuses not_found 3 undo p/v
 	mkfs.ext4 -q /dev/snapmgr/p/v
 	mkdir -p m && mount /dev/snapmgr/p/v m

@@ -80,7 +80,8 @@ flags_of_create_are_kept_body()
 	atf_check -o ignore snapmgr create p0/same --from p0/vm@s1 --inactive
 	shows p0/same '.size == 67108864 and .active == false'
 	refuses usage 2 create p0/small --from p0/vm@s1 --size 32M
-	refuses usage 2 create p0/of-volume --from p0/vm
+	atf_check -o ignore snapmgr create p0/of-volume --from p0/vm --inactive
+	shows p0/of-volume '.size == 67108864'
 	refuses not_found 3 show p0/small
 }
 
