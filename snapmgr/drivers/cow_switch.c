@@ -6,21 +6,6 @@
 
 #include "snapmgr/drivers/cow.h"
 
-#define SUSPEND_MS 5000
-
-static struct sdm_switch_opts switch_opts(const struct sm_backend *b,
-					  const struct sm_switch_opts *opts)
-{
-	return (struct sdm_switch_opts){
-		.timed = opts->suspended_ns,
-		.timeout_ms = SUSPEND_MS,
-		.lock_fd = opts->lock_fd,
-		.lock_serial = opts->lock_serial,
-		.recover_program = opts->recover_program,
-		.pool = b->name,
-	};
-}
-
 /* ---- snapshots ---- */
 
 struct work {
@@ -114,7 +99,7 @@ int cow_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t 
 		 struct snapmgr_err *err)
 {
 	struct work w = { .b = b, .items = items, .n = n };
-	struct sdm_switch_opts how = switch_opts(b, opts);
+	struct sdm_switch_opts how = sm_switch_opts_of(b, opts);
 	int r = find_devices(&w, err);
 
 	how.thaw_fds = thaw_fds;
@@ -179,7 +164,7 @@ static int change_table(struct sm_backend *b, const struct sm_switch_item *item,
 		.idle = item->claim_fd >= 0 && !item->online,
 	};
 	AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
-	struct sdm_switch_opts how = switch_opts(b, opts);
+	struct sdm_switch_opts how = sm_switch_opts_of(b, opts);
 	int r;
 
 	how.uevent = ret_settle;

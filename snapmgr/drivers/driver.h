@@ -124,6 +124,9 @@ struct sm_switch_opts {
 	const char *recover_program;
 	uint64_t *suspended_ns; /* out, may be NULL */
 };
+/* sm_switch_opts_of() - for dm/: the same, with the pool, and how long a suspend may wait. */
+struct sdm_switch_opts sm_switch_opts_of(const struct sm_backend *b,
+					 const struct sm_switch_opts *opts);
 /* The commit point; runs while the volume is suspended. -EIO: outcome unknown. */
 typedef int sm_commit_fn(void *arg, struct snapmgr_err *err);
 

@@ -4,6 +4,8 @@
 
 #include "snapmgr/drivers/driver.h"
 
+#define SUSPEND_MS 5000
+
 /* No volume's name begins with '_', so that no volume can be taken for one of these. */
 static const char *const role_names[SM_ROLES] = {
 	[SM_ROLE_CATALOGUE] = "cat", [SM_ROLE_META] = "meta", [SM_ROLE_DATA] = "data",
@@ -120,4 +122,17 @@ int sm_vdev_info_by_uuid(const struct sm_backend *b, const struct sm_vdev *v, st
 {
 	return b->driver->info ? b->driver->info(b, v, ret, err) :
 				 sdm_info_by_uuid(v->dm.uuid, ret, err);
+}
+
+struct sdm_switch_opts sm_switch_opts_of(const struct sm_backend *b,
+					 const struct sm_switch_opts *opts)
+{
+	return (struct sdm_switch_opts){
+		.timed = opts->suspended_ns,
+		.timeout_ms = SUSPEND_MS,
+		.lock_fd = opts->lock_fd,
+		.lock_serial = opts->lock_serial,
+		.recover_program = opts->recover_program,
+		.pool = b->name,
+	};
 }

@@ -4,21 +4,6 @@
 
 #include "snapmgr/drivers/thin.h"
 
-#define SUSPEND_MS 5000
-
-static struct sdm_switch_opts switch_opts(const struct sm_backend *b,
-					  const struct sm_switch_opts *opts)
-{
-	return (struct sdm_switch_opts){
-		.timed = opts->suspended_ns,
-		.timeout_ms = SUSPEND_MS,
-		.lock_fd = opts->lock_fd,
-		.lock_serial = opts->lock_serial,
-		.recover_program = opts->recover_program,
-		.pool = b->name,
-	};
-}
-
 static int copy_all(const struct sm_backend *b, const struct sm_snap_item *items, size_t n,
 		    struct snapmgr_err *err)
 {
@@ -57,7 +42,7 @@ int thin_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t
 {
 	AUTO(free) struct sdm_switch_device *devs = calloc(n, sizeof(*devs));
 	AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
-	struct sdm_switch_opts how = switch_opts(b, opts);
+	struct sdm_switch_opts how = sm_switch_opts_of(b, opts);
 	size_t n_active;
 	int r;
 
@@ -122,7 +107,7 @@ int thin_repoint(struct sm_backend *b, const struct sm_switch_item *items, size_
 	AUTO(free) struct sdm_switch_device *devs = calloc(n, sizeof(*devs));
 	AUTO(free) struct sdm_target *targets = calloc(n, sizeof(*targets));
 	AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
-	struct sdm_switch_opts how = switch_opts(b, opts);
+	struct sdm_switch_opts how = sm_switch_opts_of(b, opts);
 	int r = devs && targets ? thin_find_pool(b, err) : sm_nomem(err);
 
 	if (r == 0)
