@@ -235,7 +235,9 @@ static void run(struct sweep *sweep)
 	printf("%u kills: %u recovered, %u suspended, %u times done\n", sweep->kills,
 	       sweep->recovered, sweep->suspended, sweep->done);
 	ATF_CHECK_MSG(n > 20 && n < MOST, "%u calls", n);
-	ATF_CHECK(sweep->recovered > 5 && sweep->done > 0);
+	/* before the kernel's message, the write of the commit, its flush; all others are more */
+	ATF_CHECK_MSG(sweep->recovered >= 3, "%u", sweep->recovered);
+	ATF_CHECK(sweep->done > 0);
 	if (sweep->kill_guard)
 		/* before the write of the commit, its flush, and the resume */
 		ATF_CHECK_MSG(sweep->suspended >= 3, "%u", sweep->suspended);
