@@ -186,18 +186,25 @@ static void parse(const char *text, struct slock_holder *ret)
 	*ret = h;
 }
 
+static void write_name(struct slock *lock)
+{
+	const pid_t pid = pid_of_us();
+
+	SM_DO("lock.name", (void)snprintf(lock->shared->holder, HOLDER_BYTES, "%d %s\n", (int)pid,
+					  name_of_us(pid)));
+}
+
 /* Who holds it, for others to read; and, where that stays behind, the sign that its holder died. */
 static void write_holder(struct slock *lock)
 {
-	const pid_t pid = pid_of_us();
-	char *text = lock->shared->holder;
+	const char *text = lock->shared->holder;
 
 	lock->held = true;
+	lock->unfinished = false;
 	lock->abandoned = *text != '\0';
 	if (lock->abandoned)
 		parse(text, &lock->dead);
-	SM_DO("lock.name",
-	      (void)snprintf(text, HOLDER_BYTES, "%d %s\n", (int)pid, name_of_us(pid)));
+	write_name(lock);
 }
 
 void slock_tell(struct slock *lock, const struct slock_holder *doing)
@@ -357,7 +364,9 @@ void slock_park(struct slock *lock)
 {
 	if (lock->fd < 0 || !lock->held)
 		return;
-	if (!lock->abandoned)
+	if (!lock->abandoned && lock->unfinished)
+		write_name(lock); /* what we did ourselves is done */
+	else if (!lock->abandoned)
 		SM_DO("lock.clear", memset(lock->shared->holder, 0, 1));
 	if (!lock->inherited)
 		(void)lock_byte(lock->fd, F_UNLCK, MAIN_BYTE);

@@ -26,6 +26,7 @@ struct slock {
 	bool inherited; /* others hold it with us, and it is theirs to unlock */
 	bool abandoned; /* its last holder died with it. Stays so, for the next one, until cleared */
 	struct slock_holder dead; /* where abandoned: who that was */
+	bool unfinished; /* what an earlier one left is there still: the next one finds it abandoned, by nobody */
 };
 #define SLOCK_NONE ((struct slock){ .fd = -1 })
 

@@ -595,7 +595,7 @@ void sm_recover_tell(struct sm_pool *pool, const char *fmt, ...)
  * sm_recover_abandoned() - whatever somebody who died under the lock may have left
  *
  * Names, suspended devices, heads that are not what the catalogue says, ids that no row names. What the
- * kernel refuses to put right is put off: the lock stays abandoned, so that the next command tries again.
+ * kernel refuses to put right is put off: the next command finds the lock abandoned, and tries again.
  */
 int sm_recover_abandoned(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_recover_head() - in the open transaction: @v's head from before is its head again. */
@@ -604,7 +604,7 @@ int sm_recover_head(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_
 int sm_recover_together(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_recover_activated() - of a pool that is just coming up: the catalogue alone decides. */
 int sm_recover_activated(struct sm_pool *pool, struct snapmgr_err *err);
-/* sm_recover_ids() - delete kernel ids that were reserved and never committed. */
+/* sm_recover_ids() - delete kernel ids that were reserved and never committed; what is refused is put off. */
 int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err);
 
 /* ---- pool_start.c ---- */

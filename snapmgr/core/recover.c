@@ -334,7 +334,8 @@ int sm_recover_abandoned(struct sm_pool *pool, struct snapmgr_err *err)
 		return r;
 	map_dead_volume(pool);
 	pool->lock.dead = (struct slock_holder){ 0 }; /* told once */
-	pool->lock.abandoned = left > 0;
+	pool->lock.abandoned = false;
+	pool->lock.unfinished |= left > 0;
 	return 0;
 }
 
@@ -352,9 +353,28 @@ int sm_recover_activated(struct sm_pool *pool, struct snapmgr_err *err)
 	return r;
 }
 
+static int fail_named(const struct sm_pool *pool, uint32_t id, struct snapmgr_err *err)
+{
+	return sm_fail(
+		err, SNAPMGR_DAMAGED, EUCLEAN,
+		"pool '%s' names id %u, which was not handed out: run 'snapmgr pool check %s'",
+		pool->row.name, id, pool->row.name);
+}
+
+/* An orphan is in nobody's way: it stays in the window, and is looked for again by the next change. */
+static void leave_orphans(struct sm_pool *pool, uint32_t id, const struct snapmgr_err *why)
+{
+	pool->lock.unfinished = true;
+	sm_warn(pool->sm,
+		"id %u of pool '%s', which nothing names, stays for now: %.400s; the next change, or "
+		"'snapmgr recover %s', tries again",
+		id, pool->row.name, why->message, pool->row.name);
+}
+
 /* Ids in the reserved window that no row names were made by somebody who died before the commit. */
 int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err)
 {
+	struct snapmgr_err why = { 0 };
 	struct sm_space space;
 	int r_space = sm_pool_space(pool, false, &space, err);
 
@@ -364,17 +384,14 @@ int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err)
 	for (uint32_t id = pool->row.next_thin; id < pool->row.reserved_thin; id++) {
 		int r = scat_thin_named(pool->cat, id, err);
 
-		if (r == 0)
-			r = pool->b.driver->drop(&pool->b, id, err);
-		if (r == -EBUSY) /* in the tables of a volume whose recovery was put off */
-			r = 0;
-		else if (r > 0)
-			r = sm_fail(
-				err, SNAPMGR_DAMAGED, EUCLEAN,
-				"pool '%s' names id %u, which was not handed out: run 'snapmgr pool check %s'",
-				pool->row.name, id, pool->row.name);
-		if (r < 0)
-			return r;
+		if (r != 0)
+			return r < 0 ? r : fail_named(pool, id, err);
+		r = pool->b.driver->drop(&pool->b, id, &why);
+		if (r == 0 ||
+		    r == -EBUSY) /* in the tables of a volume whose recovery was put off */
+			continue;
+		leave_orphans(pool, id, &why);
+		return 0; /* what refuses one would refuse them all */
 	}
 	return 0;
 }
@@ -393,6 +410,7 @@ static int recover_pool(const char *name, void *data)
 
 	if (r == 0) /* also what is no process's of ours */
 		r = heal_all(&pool, rec->err);
+	pool.lock.unfinished |= r > 0;
 	if (r >= 0)
 		r = sm_pool_space(&pool, false, &space, rec->err);
 	if (r < 0 || space.read_only || space.fail || space.needs_check)

@@ -371,6 +371,27 @@ ATF_TC_BODY(a_lock_tells_that_its_last_holder_died, tc)
 	slock_drop(&lock);
 }
 
+ATF_TC_WITHOUT_HEAD(what_is_left_unfinished_is_not_taken_for_its_holders_death);
+ATF_TC_BODY(what_is_left_unfinished_is_not_taken_for_its_holders_death, tc)
+{
+	const struct slock_holder doing = { .verb = "revert", .object = "v@s" };
+	struct slock lock;
+
+	use_run_dir("/run");
+	lock = take(0);
+	slock_tell(&lock, &doing);
+	lock.unfinished = true;
+	slock_drop(&lock);
+	lock = take(0);
+	ATF_CHECK(lock.abandoned && !lock.unfinished);
+	ATF_CHECK_STREQ("", lock.dead.verb);
+	lock.abandoned = false;
+	slock_drop(&lock);
+	lock = take(0);
+	ATF_CHECK(!lock.abandoned);
+	slock_drop(&lock);
+}
+
 ATF_TC_WITHOUT_HEAD(a_parked_lock_is_free_and_can_be_taken_again);
 ATF_TC_BODY(a_parked_lock_is_free_and_can_be_taken_again, tc)
 {
@@ -448,6 +469,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, under_constant_traffic_each_one_waits_for_those_before_it_only);
 	ATF_TP_ADD_TC(tp, a_run_folder_that_cannot_be_made_is_named);
 	ATF_TP_ADD_TC(tp, a_lock_tells_that_its_last_holder_died);
+	ATF_TP_ADD_TC(tp, what_is_left_unfinished_is_not_taken_for_its_holders_death);
 	ATF_TP_ADD_TC(tp, a_parked_lock_is_free_and_can_be_taken_again);
 	ATF_TP_ADD_TC(tp,
 		      an_inherited_lock_is_had_at_once_although_others_wait_and_stays_its_givers);

@@ -34,7 +34,9 @@ enum mode { REFUSED, DONE_ALL_THE_SAME, MODES };
 static struct {
 	unsigned int sent, fails; /* so many so far; which one fails, 0: none */
 	enum mode mode;
-	bool suspends;		   /* they are counted, and messages are not */
+	bool suspends; /* they are counted, and messages are not */
+	bool keeps;    /* ids: it refuses to delete any */
+	unsigned int kept, deleted;
 	pid_t pid;		   /* whose: a guard is another */
 	char message[MESSAGE_MAX]; /* that one */
 } kernel;
@@ -48,6 +50,20 @@ int __wrap_sdm_suspend(const char *name, unsigned int flags, uint32_t *ret_opene
 	return sm_fail(err, SNAPMGR_KERNEL, EINVAL, "cannot suspend '%s'", name);
 }
 
+static int send(const char *name, const char *message, struct snapmgr_err *err)
+{
+	const bool deletes = strncmp(message, "delete ", 7) == 0;
+	int r;
+
+	if (deletes && kernel.keeps) {
+		kernel.kept++;
+		return sm_fail(err, SNAPMGR_KERNEL, EIO, "device '%s' refused '%s'", name, message);
+	}
+	r = __real_sdm_message(name, err, "%s", message);
+	kernel.deleted += deletes && r == 0;
+	return r;
+}
+
 int __wrap_sdm_message(const char *name, struct snapmgr_err *err, const char *fmt, ...)
 {
 	static const int errnos[] = { EIO, ENOMEM, EOPNOTSUPP };
@@ -59,7 +75,7 @@ int __wrap_sdm_message(const char *name, struct snapmgr_err *err, const char *fm
 	(void)vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
 	if (kernel.suspends || ++kernel.sent != kernel.fails)
-		return __real_sdm_message(name, err, "%s", message);
+		return send(name, message, err);
 	(void)sm_copy_text(kernel.message, sizeof(kernel.message), message);
 	r = kernel.mode == REFUSED ? 0 : __real_sdm_message(name, err, "%s", message);
 	return r < 0 ? r :
@@ -274,8 +290,45 @@ ATF_TC_BODY(a_change_of_a_pool_whose_message_fails_is_done_by_the_same_again, tc
 	disturb_all(VERB_POOL, atf_tc_get_config_var_wd(tc, "verb", NULL), false);
 }
 
+static const struct verb *verb_named(const char *name)
+{
+	for (size_t i = 0; i < n_verbs; i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	atf_tc_fail("there is no verb '%s'", name);
+}
+
+ATF_TC_WITHOUT_HEAD(a_pool_comes_up_although_the_kernel_keeps_what_nothing_names);
+ATF_TC_BODY(a_pool_comes_up_although_the_kernel_keeps_what_nothing_names, tc)
+{
+	const struct verb *v = verb_named("snapshot of two");
+
+	verbs_scene(v);
+	v->start();
+	ATF_REQUIRE(verbs_die(v->run, "dm.message.after:1", true)); /* one id is made */
+	verbs_reopen();
+	lab_forget();
+	kernel.keeps = true;
+	lab_warnings[0] = '\0';
+	LAB_DO(snapmgr_pool_activate(lab, "p", &err));
+	ATF_CHECK(kernel.kept > 0);
+	ATF_CHECK_MSG(strstr(lab_warnings, "stays for now"), "%s", lab_warnings);
+	ATF_CHECK(lab_holds(lab_node("p/v"), 0, SIZE, 2, LAB_DIRECT));
+	LAB_DO(snapmgr_set(lab, "p/v", "label", "changed",
+			   &err)); /* nor is it in the way of others */
+	ATF_CHECK_EQ(0, kernel.deleted);
+
+	kernel.keeps = false;
+	LAB_DO(snapmgr_set(lab, "p/v", "label", "", &err));
+	ATF_CHECK_EQ_MSG(1, kernel.deleted, "%u", kernel.deleted);
+	LAB_DO(snapmgr_set(lab, "p/v", "label", "changed", &err));
+	ATF_CHECK_EQ_MSG(1, kernel.deleted, "once is enough");
+	lab_check_rest();
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_pool_comes_up_although_the_kernel_keeps_what_nothing_names);
 	ATF_TP_ADD_TC(tp, a_verb_whose_message_fails_is_done_or_not_done);
 	ATF_TP_ADD_TC(tp, a_verb_whose_suspend_fails_is_done_or_not_done);
 	ATF_TP_ADD_TC(tp, a_change_of_a_pool_whose_message_fails_is_done_by_the_same_again);
