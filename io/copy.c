@@ -14,11 +14,11 @@
 #include "io/pending.h"
 #include "io/ring.h"
 #include "io/walk.h"
+#include "io/window.h"
 
 #define ZERO_GRAIN \
 	(64 * SM_KIB) /* zeroes are looked for in so much; chunks of pools are no smaller */
 #define WAIT_MS 100
-#define AT_ONCE 8 /* pieces handed out before the next look */
 
 struct slot {
 	struct sio_request request;
@@ -35,6 +35,7 @@ struct copy {
 	struct sio_cut cut;
 	struct sio_ring ring;
 	struct sio_meter meter;
+	struct sio_window window;
 	struct sio_pending zeroes;
 	struct sio_copy_result result;
 	struct slot *slots, **idle;
@@ -263,23 +264,24 @@ static void hand_out_piece(struct copy *c)
 
 static bool more_to_hand_out(const struct copy *c)
 {
-	return !c->r && !c->all_out && c->n_idle && !c->meter.stop;
+	return !c->r && !c->all_out && !c->meter.stop && c->depth - c->n_idle < c->window.now;
 }
 
-/*
- * A few at a time, with a look at what is done in between: the faster the devices, the fewer slots
- * are used, those used last first, and so their buffers are still in the processor's cache.
- */
+/* The slots used last first: their buffers are still in the processor's cache. */
 static void hand_out(struct copy *c)
 {
-	const uint32_t until = c->n_idle > AT_ONCE ? c->n_idle - AT_ONCE : 0;
-
-	while (more_to_hand_out(c) && c->n_idle > until) {
+	while (more_to_hand_out(c)) {
 		if (!c->rest.len)
 			next_extent(c);
 		else
 			hand_out_piece(c);
 	}
+}
+
+static void widen_or_narrow(struct copy *c)
+{
+	if (sio_window_due(&c->window, c->result.moved_bytes))
+		sio_window_judge(&c->window, c->result.moved_bytes, sm_monotonic_ns());
 }
 
 /* ---- checkpoints ---- */
@@ -382,6 +384,7 @@ static int move_all(struct copy *c)
 		if (r < 0)
 			fail_at(c, 0, r);
 		lost = r < 0 || reap(c) < 0;
+		widen_or_narrow(c);
 		if (sio_meter_tick(&c->meter, false) && !c->r)
 			fail_at(c, c->out_to, sio_meter_stopped(&c->meter, c->err));
 	}
@@ -462,6 +465,7 @@ static int copy(struct copy *c, const struct sio_side *source, const struct sio_
 	if (r < 0)
 		return r;
 	sio_walk_start(&c->walk, map, c->opts.resume_at, c->opts.len ? c->opts.len : UINT64_MAX);
+	sio_window_start(&c->window, c->depth, sm_monotonic_ns());
 	sio_meter_start(&c->meter, c->opts.progress, c->opts.data, map->data_bytes);
 	(void)move_all(c);
 	r = finish(c);
