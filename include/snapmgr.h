@@ -743,6 +743,9 @@ struct snapmgr_capability {
 	bool create_share_from_snapshot_support;
 	bool in_place, online;
 	bool diff;
+	bool resize;		       /* a volume that is there */
+	bool group_revert;	       /* several volumes, all or none */
+	bool keep_snapshots;	       /* of a volume that is deleted */
 	const char *const *strategies; /* of a revert, cheapest first; NULL-terminated, borrowed */
 	const char
 		*missing; /* what this machine lacks for it, or for a strategy that a pool has not

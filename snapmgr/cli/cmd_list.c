@@ -233,6 +233,9 @@ static void capability_json(struct json *j, const struct snapmgr_capability *c)
 		{ "in_place", c->in_place },
 		{ "online", c->online },
 		{ "diff", c->diff },
+		{ "resize", c->resize },
+		{ "group_revert", c->group_revert },
+		{ "keep_snapshots", c->keep_snapshots },
 	};
 
 	json_object(j);
@@ -269,6 +272,8 @@ static void capability_row(struct table *t, const struct snapmgr_capability *c)
 	table_cell(t, c->in_place ? "yes" : "no");
 	table_cell(t, c->online ? "yes" : "no");
 	table_cell(t, c->diff ? "yes" : "no");
+	table_cell(t, c->resize ? "yes" : "no");
+	table_cell(t, c->group_revert ? "yes" : "no");
 	table_cell(t, *text ? text : "-");
 	table_cell(t, c->missing ? c->missing : "-");
 	table_end_row(t, TABLE_NORMAL);
@@ -287,9 +292,9 @@ static int visit_capability(const struct snapmgr_capability *c, void *data)
 
 static int run_capabilities(struct cmd *cmd)
 {
-	static const char *const names[] = { "DRIVER",	   "POOL",     "SNAPSHOT", "REVERT",
-					     "CLONE",	   "IN PLACE", "ONLINE",   "DIFF",
-					     "STRATEGIES", "MISSING" };
+	static const char *const names[] = { "DRIVER", "POOL",	   "SNAPSHOT",	 "REVERT",
+					     "CLONE",  "IN PLACE", "ONLINE",	 "DIFF",
+					     "RESIZE", "GROUPS",   "STRATEGIES", "MISSING" };
 	struct listing l = { .cmd = cmd, .table = { .columns = SM_ARRAY(names) } };
 	const char *pool = cmd->n_args ? cmd->args[0] : NULL;
 	int r;

@@ -25,6 +25,9 @@ static void describe(const struct sm_driver *driver, const struct sm_backend *ba
 		.in_place = sm_driver_reverts(driver),
 		.online = sm_driver_reverts(driver) && driver->online,
 		.diff = driver->diff != NULL,
+		.resize = sm_driver_resizes(driver),
+		.group_revert = sm_driver_reverts_groups(driver),
+		.keep_snapshots = sm_driver_keeps_snapshots(driver),
 		.strategies = ways,
 		.missing = missing(driver, backend),
 	};

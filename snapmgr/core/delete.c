@@ -77,7 +77,7 @@ static int check_volume(struct del *d)
 	struct scat_snapshot s;
 	int r = sm_volume_ready(&d->f.pool, &d->f.volume, true, d->err);
 
-	if (r == 0 && d->opts->keep_snapshots && d->f.pool.b.driver->stores)
+	if (r == 0 && d->opts->keep_snapshots && !sm_driver_keeps_snapshots(d->f.pool.b.driver))
 		return sm_fail(
 			d->err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
 			"snapshots of pool '%s' hold what has changed since, and are nothing without "

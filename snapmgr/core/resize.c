@@ -117,7 +117,7 @@ int snapmgr_resize(struct snapmgr *sm, const char *spec, uint64_t size_bytes,
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
 	int r = sm_find(sm, spec, SM_WANT_VOLUME, true, &f, err);
 
-	if (r == 0 && f.pool.b.driver->stores)
+	if (r == 0 && !sm_driver_resizes(f.pool.b.driver))
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
 			       "driver '%s' of pool '%s' does not resize volumes",
 			       f.pool.b.driver->name, f.pool.row.name);

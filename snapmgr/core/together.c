@@ -168,7 +168,7 @@ int sm_together_run(struct sm_together *t, const struct sm_displace *how, bool d
 	struct sm_space space;
 	int r = sm_space_for(pool, t->verb, &space, err);
 
-	if (r == 0 && !pool->b.driver->repoint)
+	if (r == 0 && !sm_driver_reverts_groups(pool->b.driver))
 		return sm_fail(
 			err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
 			"driver '%s' of pool '%s' changes no volumes at one instant: each by "

@@ -364,6 +364,21 @@ static inline bool sm_driver_reverts(const struct sm_driver *driver)
 {
 	return driver->repoint || driver->stores;
 }
+/* sm_driver_resizes() - a volume that is there */
+static inline bool sm_driver_resizes(const struct sm_driver *driver)
+{
+	return driver->repoint;
+}
+/* sm_driver_reverts_groups() - several volumes, all or none */
+static inline bool sm_driver_reverts_groups(const struct sm_driver *driver)
+{
+	return driver->repoint;
+}
+/* sm_driver_keeps_snapshots() - of a volume that is deleted: what a store holds is nothing by itself */
+static inline bool sm_driver_keeps_snapshots(const struct sm_driver *driver)
+{
+	return !driver->stores;
+}
 
 /* ---- vdev.c: slots that drivers on device-mapper share ---- */
 

@@ -63,6 +63,7 @@ ATF_TC_BODY(a_full_table_can_everything, tc)
 	ATF_CHECK(cap.create_share_from_snapshot_support);
 	ATF_CHECK(cap.in_place);
 	ATF_CHECK(cap.online);
+	ATF_CHECK(cap.resize && cap.group_revert && cap.keep_snapshots);
 	ATF_CHECK_STREQ("repoint", cap.strategies[0]);
 }
 
@@ -82,6 +83,7 @@ ATF_TC_BODY(without_repoint_every_report_of_a_revert_flips, tc)
 	ATF_CHECK(cap.create_share_from_snapshot_support);
 	ATF_CHECK(!cap.in_place);
 	ATF_CHECK(!cap.online);
+	ATF_CHECK(!cap.resize && !cap.group_revert);
 	ATF_CHECK(!cap.strategies[0]);
 	ATF_CHECK_EQ(-EOPNOTSUPP, sm_strategy_choose(&choice, &strategy, &err));
 	ATF_CHECK_EQ(SNAPMGR_UNSUPPORTED, err.code);
