@@ -23,7 +23,7 @@ static void describe(const struct sm_driver *driver, const struct sm_backend *ba
 		.revert_to_snapshot_support = driver->snapshot && sm_driver_reverts(driver),
 		.create_share_from_snapshot_support = driver->snapshot && driver->copy,
 		.in_place = sm_driver_reverts(driver),
-		.online = sm_driver_reverts(driver) && driver->online,
+		.online = sm_driver_online(driver, backend),
 		.diff = driver->diff != NULL,
 		.resize = sm_driver_resizes(driver),
 		.group_revert = sm_driver_reverts_groups(driver),

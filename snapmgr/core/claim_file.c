@@ -87,7 +87,7 @@ static int claim_volume(struct sm_pool *pool, const char *spec, bool online, uin
 		if (r < 0)
 			return r;
 		claim->others = r == 0;
-		if (!claim->others || (online && pool->b.reflink))
+		if (!claim->others || (online && sm_driver_online(pool->b.driver, &pool->b)))
 			return 0;
 		if (sm_claim_passed(deadline_ns))
 			break;

@@ -364,6 +364,11 @@ static inline bool sm_driver_reverts(const struct sm_driver *driver)
 {
 	return driver->repoint || driver->stores;
 }
+/* sm_driver_online() - under an open device; @b NULL: of no certain pool */
+static inline bool sm_driver_online(const struct sm_driver *driver, const struct sm_backend *b)
+{
+	return sm_driver_reverts(driver) && driver->online && (!driver->files || !b || b->reflink);
+}
 /* sm_driver_resizes() - a volume that is there */
 static inline bool sm_driver_resizes(const struct sm_driver *driver)
 {
