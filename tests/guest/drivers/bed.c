@@ -8,47 +8,110 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-const struct bed thin_bed = {
-	.name = "thin", .driver = "thin", .strategy = "repoint", .online = true
-};
+#define PATIENCE 400 /* times 25 ms, until a kernel has merged */
+
+const struct bed thin_bed = { .name = "thin", .driver = "thin" };
+const struct bed cow_bed = { .name = "cow", .driver = "cow", .store_bytes = 3 * BED_BYTES };
 const struct bed xfs_bed = { .name = "file on XFS",
 			     .driver = "file",
 			     .mkfs = "mkfs.xfs -q -f -m reflink=1 %s",
-			     .type = "xfs",
-			     .strategy = "reflink",
-			     .online = true };
-const struct bed btrfs_bed = { .name = "file on btrfs",
-			       .driver = "file",
-			       .mkfs = "mkfs.btrfs -q -f %s",
-			       .type = "btrfs",
-			       .strategy = "reflink",
-			       .online = true };
-const struct bed ext4_bed = { .name = "file on ext4",
-			      .driver = "file",
-			      .mkfs = "mkfs.ext4 -q -F %s",
-			      .type = "ext4",
-			      .strategy = "copy" };
-const struct bed tmpfs_bed = {
-	.name = "file on tmpfs", .driver = "file", .type = "tmpfs", .strategy = "copy"
+			     .type = "xfs" };
+const struct bed btrfs_bed = {
+	.name = "file on btrfs", .driver = "file", .mkfs = "mkfs.btrfs -q -f %s", .type = "btrfs"
 };
+const struct bed ext4_bed = {
+	.name = "file on ext4", .driver = "file", .mkfs = "mkfs.ext4 -q -F %s", .type = "ext4"
+};
+const struct bed tmpfs_bed = { .name = "file on tmpfs", .driver = "file", .type = "tmpfs" };
+
+struct snapmgr_capability bed_can;
+static const struct bed *the_bed;
+static const char *ways[8];
+
+static int keep(const struct snapmgr_capability *can, void *data)
+{
+	size_t n = 0;
+
+	(void)data;
+	for (const char *const *way = can->strategies; *way; way++) {
+		ATF_REQUIRE(n + 1 < SM_ARRAY(ways));
+		ways[n++] = *way;
+	}
+	ways[n] = NULL;
+	bed_can = *can;
+	bed_can.strategies = ways;
+	return 0;
+}
+
+bool bed_has(const char *strategy)
+{
+	for (const char *const *way = bed_can.strategies; *way; way++)
+		if (strcmp(*way, strategy) == 0)
+			return true;
+	return false;
+}
+
+static void mount_it(void)
+{
+	lab_run("mkdir -p " LAB "/fs && mount -t %s %s " LAB "/fs", the_bed->type, lab_disk(0));
+}
 
 void bed_up(const struct bed *bed)
 {
 	struct snapmgr_pool_create_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_pool_create_opts);
 	const char *places[] = { bed->type ? LAB "/fs/pool" : lab_disk(0) };
 
+	the_bed = bed;
 	if (system("mountpoint -q " LAB "/fs && umount " LAB "/fs") == -1)
 		atf_tc_fail("no shell");
 	lab_clean();
-	lab_run("rm -rf /etc/snapmgr/pools; mkdir -p " LAB "/fs");
+	lab_run("rm -rf /etc/snapmgr/pools");
 	if (bed->mkfs)
 		lab_run(bed->mkfs, lab_disk(0));
 	if (bed->type)
-		lab_run("mount -t %s %s " LAB "/fs", bed->type, lab_disk(0));
+		mount_it();
 	lab_reopen();
 	opts.driver = bed->driver;
 	LAB_DO(snapmgr_pool_create(lab, "p", places, 1, &opts, &err));
+	LAB_DO(snapmgr_capabilities(lab, "p", keep, NULL, &err));
 	lab_create("p/v", BED_BYTES);
+}
+
+void bed_reboot(void)
+{
+	const bool on_disk = the_bed->mkfs; /* and not in memory */
+
+	snapmgr_free(lab);
+	lab = NULL;
+	if (on_disk)
+		lab_run("umount " LAB "/fs");
+	lab_forget();
+	if (on_disk)
+		mount_it();
+	lab_reopen();
+	LAB_DO(snapmgr_pool_activate(lab, "p", &err));
+}
+
+void bed_settle(void)
+{
+	struct snapmgr_object v = { .state = "" };
+
+	for (int i = 0; i < PATIENCE; i++) {
+		LAB_DO(snapmgr_recover(lab, "p", NULL, NULL, &err));
+		lab_show("p/v", &v);
+		if (strcmp(v.state, "available") == 0)
+			return;
+		lab_sleep_ms(25);
+	}
+	atf_tc_fail("it stays %s", v.state);
+}
+
+void bed_snapshot(const char *spec)
+{
+	struct snapmgr_snapshot_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_snapshot_opts);
+
+	opts.cow_bytes = the_bed->store_bytes;
+	LAB_DO(snapmgr_snapshot(lab, &spec, 1, &opts, NULL, NULL, &err));
 }
 
 static char paths[4][512];
@@ -136,16 +199,16 @@ uint64_t bed_sum_of(const char *spec)
 	return sum;
 }
 
-void bed_identity(const char *spec, char ret[512])
+void bed_identity(const char *spec, char ret[BED_IDENTITY])
 {
 	struct snapmgr_object o;
 	struct stat st;
 
 	lab_show(spec, &o);
 	ATF_REQUIRE_EQ(0, stat(o.device, &st));
-	(void)snprintf(ret, 512, "%s %s %s %ju %ju %jd", o.name, o.uuid, o.device,
-		       (uintmax_t)st.st_rdev, S_ISREG(st.st_mode) ? (uintmax_t)st.st_ino : 0,
-		       (intmax_t)o.created_at_us);
+	(void)snprintf(ret, BED_IDENTITY, "%s %s %s %s %s %s %ju %ju %jd", o.name, o.uuid, o.device,
+		       o.dm_name, o.project, o.label, (uintmax_t)st.st_rdev,
+		       S_ISREG(st.st_mode) ? (uintmax_t)st.st_ino : 0, (intmax_t)o.created_at_us);
 }
 
 static int finding(const char *line, bool repaired, void *data)
