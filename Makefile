@@ -42,13 +42,13 @@ DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 CORE_SRC = $(addprefix snapmgr/core/, \
 	diff.c fill.c revert_clone.c \
 	backup.c inactive.c inventory.c lasting.c lasting_recover.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \
-	activate.c capabilities.c claim.c claim_file.c cancel.c copy.c copy_source.c copy_within.c create.c delete.c displace.c find.c \
+	activate.c capabilities.c claim.c claim_file.c cancel.c copy.c copy_source.c copy_within.c create.c create_blank.c delete.c displace.c find.c \
 	folder.c folder_check.c folder_create.c folder_show.c folder_state.c \
 	garbage.c group.c group_object.c handle.c head.c layout.c list.c members.c members_use.c names.c \
 	message.c messages.c monitor.c moment.c monitor_pool.c object.c operation.c operations.c origin.c pool.c \
 	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_stale.c pool_start.c \
 	pool_state.c pool_stop.c property.c quota.c recover.c recover_group.c rename.c reset_state.c resize.c revert.c revert_group.c snapshot.c space.c \
-	states.c store.c store_attach.c store_watch.c merge.c merge_tend.c strategy.c together.c undo.c undo_group.c vet.c view.c)
+	states.c store.c store_attach.c store_watch.c merge.c merge_tend.c merge_wait.c strategy.c together.c undo.c undo_group.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \
 	args.c cmd_copy.c cmd_delete.c cmd_diff.c cmd_dump.c cmd_group.c cmd_list.c cmd_message.c cmd_monitor.c cmd_operation.c cmd_pool.c \
 	cmd_property.c cmd_quota.c \
@@ -191,6 +191,7 @@ $(B)/tests/guest/steps/%.o: private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
 $(B)/tests/guest/cow/kill_test.o: private ALL_CFLAGS += -DSNAPMGR_FAILPOINTS
 $(B)/tests/guest/cow/kill_test: private LIB_A = $(FAILPOINTS_A)
 $(B)/tests/guest/cow/kill_test: $(FAILPOINTS_A)
+$(B)/tests/guest/cow/fail_test: private LDFLAGS += -Wl,--wrap=sdm_create_idle
 $(B)/tests/guest/steps/message_test: private LDFLAGS += -Wl,--wrap=sdm_message -Wl,--wrap=sdm_suspend
 $(STEPS_TORTURES): private LIBS += -latf-c
 $(STEPS_TESTS): private LIB_A = $(FAILPOINTS_A)

@@ -411,6 +411,9 @@ int sm_pool_property(struct sm_pool *pool, const char *key, const char *value,
 /* sm_store_volume() - room for a new volume of that id, in the open transaction, and zeroed. */
 int sm_store_volume(struct sm_pool *pool, uint32_t id, uint64_t size_bytes,
 		    struct snapmgr_err *err);
+/* sm_store_volume_as_is() - the same, with what others left there: nobody may see it yet. */
+int sm_store_volume_as_is(struct sm_pool *pool, uint32_t id, uint64_t size_bytes,
+			  struct snapmgr_err *err);
 /* sm_store_status() - of the store of a snapshot or undo point. -ENOENT: it is not mapped */
 int sm_store_status(struct sm_pool *pool, uint32_t id, struct sdm_store_status *ret,
 		    struct snapmgr_err *err);

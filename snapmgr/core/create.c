@@ -311,7 +311,8 @@ static int make_new(struct snapmgr *sm, const struct sm_spec *spec,
 	if (r == 0)
 		r = sm_space_for_more(&pool, "new volume", NULL, err);
 	if (r == 0)
-		r = make_volume(&pool, &v, o, sm_make_empty, &v, err);
+		r = pool.b.driver->stores ? sm_create_blank(&pool, &v, o, err) :
+					    make_volume(&pool, &v, o, sm_make_empty, &v, err);
 	return r == 0 ? finish(&pool, &v, visit, data, err) : r;
 }
 

@@ -19,6 +19,15 @@ int sm_volume_insert(struct sm_pool *pool, struct scat_volume *v,
 /* sm_volume_bring_up() - map it where it shall be; where that fails it is taken back. */
 int sm_volume_bring_up(struct sm_pool *pool, const struct scat_volume *v, struct snapmgr_err *err);
 int sm_make_empty(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_err *err);
+/* ---- create_blank.c ---- */
+
+/* sm_create_blank() - a new volume, described, where what is handed out has to be made zero: a lasting
+ * operation. The lock is held on entry; on return of 0, too. */
+int sm_create_blank(struct sm_pool *pool, struct scat_volume *v,
+		    const struct snapmgr_create_opts *o, struct snapmgr_err *err);
+
+/* ---- create.c ---- */
+
 /* sm_clone() - in one pool, at once; @from: a snapshot or undo point, with @head also a volume as it
  * is now. */
 int sm_clone(struct snapmgr *sm, const char *from, const struct sm_spec *to,

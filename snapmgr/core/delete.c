@@ -45,6 +45,9 @@ static int check_snapshot(struct del *d, const struct scat_snapshot *s)
 	if (s->hold)
 		return sm_fail(d->err, SNAPMGR_HELD, EBUSY,
 			       "snapshot '%s' is held: 'snapmgr release %s' first", spec, spec);
+	if (s->c.state == SCAT_RESTORING && d->f.has_volume && !only_snapshots(d) &&
+	    d->f.volume.c.state == SCAT_REVERTING_ERROR)
+		return 0; /* nobody restores it any more, and it goes with its volume */
 	return sm_snapshot_ready(&d->f.pool, s, d->err);
 }
 
@@ -197,6 +200,19 @@ static int drop_undos(struct del *d)
 	return r == -ENOENT ? 0 : r;
 }
 
+/* Of a revert that the kernel gave up. */
+static int drop_merge(struct del *d)
+{
+	struct scat *cat = d->f.pool.cat;
+	const int64_t volume = d->f.volume.id;
+	struct scat_operation op;
+	int r = scat_merge_delete(cat, volume, d->err);
+
+	if (r == 0)
+		r = scat_operation_on(cat, volume, 0, &op, d->err);
+	return r == 0 ? scat_operation_delete(cat, op.id, d->err) : r == -ENOENT ? 0 : r;
+}
+
 static int delete_rows(struct del *d)
 {
 	struct scat *cat = d->f.pool.cat;
@@ -211,6 +227,8 @@ static int delete_rows(struct del *d)
 	if (r < 0 || only_snapshots(d))
 		return r;
 	r = drop_undos(d);
+	if (r == 0 && d->f.pool.b.driver->stores)
+		r = drop_merge(d);
 	if (r == 0)
 		r = scat_volume_delete(cat, d->f.volume.id, d->err);
 	return r == 0 ? scat_garbage_add(cat, d->f.volume.c.thin, d->err) : r;

@@ -9,6 +9,7 @@
 
 const struct sm_lasting_verb sm_lasting_verbs[] = {
 	{ "copy", sm_copy_settle },
+	{ "create", sm_copy_settle },
 	{ "merge", sm_merge_settle },
 	{ "revert", sm_fill_settle },
 	{ NULL, NULL },

@@ -9,13 +9,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
 #include "snapmgr/core/displace.h"
 #include "snapmgr/core/lasting.h"
 #include "snapmgr/core/store.h"
-
-#define PAUSE_MS 50
 
 struct merge {
 	struct sm_pool *pool;
@@ -309,56 +306,11 @@ static int begin(struct merge *m, struct snapmgr_err *err)
 	return r;
 }
 
-/* ---- while it lasts ---- */
-
-static void pause_ms(long ms)
-{
-	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-
-	(void)nanosleep(&t, NULL);
-}
-
-static int no_more_waiting(const struct merge *m, struct snapmgr_err *err)
-{
-	return sm_fail(
-		err, SNAPMGR_BAD_STATE, ECANCELED,
-		"the kernel goes on with the revert of '%s/%s', which cannot be stopped any more; "
-		"'snapmgr recover %s' ends it when that is done, as every change to the pool does",
-		m->pool->row.name, m->v->c.name, m->pool->row.name);
-}
-
-/* Without the lock. That others ask it to stop changes nothing; that the caller does ends the wait. */
-static int wait_for_end(struct merge *m, struct sm_lasting *op, struct snapmgr_err *err)
-{
-	uint64_t left = 1;
-	int r = 0;
-
-	for (;;) {
-		r = sm_merge_left(m->pool, m->v, &left, err);
-		if (r < 0)
-			return r;
-		r = sm_lasting_progress(
-			op, m->keep_sectors > left ? (m->keep_sectors - left) * SM_SECTOR : 0,
-			m->keep_sectors * SM_SECTOR);
-		if (!left)
-			return 0;
-		if (r < 0 && !sm_lasting_cancelled(op))
-			return no_more_waiting(m, err);
-		pause_ms(PAUSE_MS);
-	}
-}
-
 static int last(struct merge *m, struct snapmgr_err *err)
 {
-	AUTO(sm_lasting_release) struct sm_lasting op = { 0 };
-	struct sm_pool *pool = m->pool;
-	int r = sm_lasting_adopt(pool, &m->row, m->v, m->s, &op, err);
+	int r = sm_merge_wait(m->pool, m->v, m->s, &m->row, err);
 
-	if (r == 0)
-		r = wait_for_end(m, &op, err);
-	if (r == 0)
-		r = sm_lasting_retake(&op, err);
-	return r == 0 ? sm_merge_finish(pool, m->v, &m->d->change.settle, err) : r;
+	return r == 0 ? sm_merge_finish(m->pool, m->v, &m->d->change.settle, err) : r;
 }
 
 static int run(struct merge *m, struct snapmgr_err *err)

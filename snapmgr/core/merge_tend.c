@@ -21,11 +21,15 @@ int sm_merge_left(struct sm_pool *pool, const struct scat_volume *v, uint64_t *r
 	if (r < 0)
 		return r;
 	if (s.state != SDM_STORE_VALID)
-		return sm_fail(err, SNAPMGR_KERNEL, EIO,
-			       "the kernel cannot go on with the revert of '%s/%s': see its log; "
-			       "'snapmgr pool deactivate %s' and 'snapmgr pool activate %s' have "
-			       "it try again",
-			       pool->row.name, v->c.name, pool->row.name, pool->row.name);
+		return sm_fail(
+			err, SNAPMGR_KERNEL, EIO,
+			"the kernel gave up the revert of '%s/%s' (%s): it could not read "
+			"the snapshot's store, or not write to the volume or the store; its "
+			"log names the disk. Nothing is lost: once the disk is well, the same "
+			"revert or 'snapmgr recover %s' goes on where it stopped",
+			pool->row.name, v->c.name,
+			s.state == SDM_STORE_LOST ? "status 'Invalid'" : "status 'Merge failed'",
+			pool->row.name);
 	*ret = s.used_sectors > s.metadata_sectors ? s.used_sectors - s.metadata_sectors : 0;
 	return 0;
 }
@@ -209,8 +213,36 @@ int sm_volumes_all(struct sm_pool *pool, struct sm_volumes *ret, struct snapmgr_
 	return r == -ENOMEM ? sm_nomem(err) : r;
 }
 
+/* Told once, however often it is come upon; the rest of the pool can be worked with. */
+static int put_off(struct sm_pool *pool, struct scat_volume *v, const struct snapmgr_err *why,
+		   struct snapmgr_err *err)
+{
+	if (v->c.state == SCAT_REVERTING_ERROR)
+		return 0;
+	sm_warn(pool->sm, "%s", why->message);
+	return sm_merge_gave_up(pool, v, why->message, err);
+}
+
+/* It had failed, and since then its pool was activated anew. */
+static int goes_on(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_err *err)
+{
+	int r;
+
+	if (v->c.state == SCAT_REVERTING)
+		return 0;
+	v->c.state = SCAT_REVERTING;
+	r = scat_begin(pool->cat, err);
+	if (r == 0)
+		r = scat_volume_update(pool->cat, v, err);
+	if (r == 0)
+		r = scat_commit(pool->cat, true, err);
+	scat_rollback(pool->cat);
+	return r;
+}
+
 static int tend(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_err *err)
 {
+	struct snapmgr_err why = { 0 };
 	struct scat_operation op;
 	uint64_t left;
 	uint32_t source;
@@ -224,10 +256,12 @@ static int tend(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_err 
 		return 0;
 	if (r < 0 && r != -ENOENT)
 		return r;
-	r = sm_merge_forward(pool, v, source, NULL, err);
+	r = sm_merge_forward(pool, v, source, NULL, &why);
 	if (r == 0)
-		r = sm_merge_left(pool, v, &left, err);
-	return r == 0 && !left ? sm_merge_finish(pool, v, NULL, err) : r;
+		r = sm_merge_left(pool, v, &left, &why);
+	if (r < 0)
+		return put_off(pool, v, &why, err);
+	return left ? goes_on(pool, v, err) : sm_merge_finish(pool, v, NULL, err);
 }
 
 int sm_merge_tend(struct sm_pool *pool, struct snapmgr_err *err)

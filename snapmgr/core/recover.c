@@ -235,7 +235,7 @@ static const char *outcome(struct sm_pool *pool, const struct slock_holder *dead
 	if (!v)
 		return outcome_of_group(pool, dead);
 	if (strcmp(dead->verb, "create") == 0)
-		return ": it is done";
+		return v->c.state == SCAT_CREATING ? "" : ": it is done";
 	if (!dead->head)
 		return "";
 	return v->c.thin == dead->head ? ": the volume is as it was before" : ": it is done";
@@ -313,7 +313,7 @@ static void map_dead_volume(struct sm_pool *pool)
 	int r;
 
 	if (!pool->b.driver->map || (!made && (strcmp(dead->verb, "delete") != 0 || !dead->head)) ||
-	    !dead_volume(pool, &v) || (made && !v.autostart))
+	    !dead_volume(pool, &v) || (made && (!v.autostart || v.c.state == SCAT_CREATING)))
 		return;
 	sm_volume_device(pool, &v, &dev);
 	r = sdm_info_by_uuid(dev.dm.uuid, &info, &why);
@@ -401,6 +401,22 @@ struct recover {
 	struct snapmgr_err *err;
 };
 
+/* Reverts that the kernel gave up are tried again; that is what this is asked for. */
+static int resume_merges(struct sm_pool *pool, struct snapmgr_err *err)
+{
+	AUTO(sm_volumes_free) struct sm_volumes all = { 0 };
+	int r = pool->b.driver->stores ? sm_volumes_all(pool, &all, err) : 0;
+
+	for (size_t i = 0; i < all.n && r >= 0; i++) {
+		r = sm_merge_resume(pool, &all.v[i], NULL, err);
+		if (r > 0)
+			sm_recover_tell(
+				pool, "the revert of '%s/%s' that the kernel had given up is done",
+				pool->row.name, all.v[i].c.name);
+	}
+	return r < 0 ? r : 0;
+}
+
 static int recover_pool(const char *name, void *data)
 {
 	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
@@ -411,6 +427,8 @@ static int recover_pool(const char *name, void *data)
 	if (r == 0) /* also what is no process's of ours */
 		r = heal_all(&pool, rec->err);
 	pool.lock.unfinished |= r > 0;
+	if (r >= 0)
+		r = resume_merges(&pool, rec->err);
 	if (r >= 0)
 		r = sm_pool_space(&pool, false, &space, rec->err);
 	if (r < 0 || space.read_only || space.fail || space.needs_check)

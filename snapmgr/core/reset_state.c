@@ -78,6 +78,22 @@ static int reset_transition(struct sm_found *f, const char *spec, struct snapmgr
 	return sm_lasting_settle(&f->pool, &op, said, err);
 }
 
+/* A revert by the kernel that is half done: nobody but it can say what the volume holds. */
+static int check_merge(struct sm_found *f, struct snapmgr_err *err)
+{
+	uint32_t store;
+	int r = f->pool.b.driver->stores && !f->has_snapshot ?
+			scat_merge_get(f->pool.cat, f->volume.id, &store, err) :
+			-ENOENT;
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return sm_fail(err, SNAPMGR_BAD_STATE, EBUSY,
+		       "the revert of '%s/%s' is half done: once its disk is well 'snapmgr recover "
+		       "%s' goes on with it",
+		       f->pool.row.name, f->volume.c.name, f->pool.row.name);
+}
+
 int snapmgr_reset_state(struct snapmgr *sm, const char *spec, struct snapmgr_err *err)
 {
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
@@ -93,6 +109,8 @@ int snapmgr_reset_state(struct snapmgr *sm, const char *spec, struct snapmgr_err
 			f.has_snapshot ? f.snapshot.c.name : NULL, 0, err);
 	if (r == 0 && sm_state_is_transition(state))
 		return reset_transition(&f, spec, err);
+	if (r == 0)
+		r = check_merge(&f, err);
 	if (r == 0 && !f.has_snapshot)
 		r = check_live(&f.pool, &f.volume, err);
 	return r == 0 ? write_reset(&f, spec, err) : r;

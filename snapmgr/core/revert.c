@@ -187,6 +187,28 @@ static int by_strategy(struct sm_found *f, struct sm_displace *d, struct sm_stra
 	return r;
 }
 
+/*
+ * A revert that the kernel gave up is finished before another one begins. Return: 1 where that was what is
+ * asked for.
+ */
+static int finish_failed(struct sm_found *f, bool dry_run, struct sm_strategy *strategy,
+			 struct snapmgr_err *err)
+{
+	uint32_t source = 0;
+	int done = dry_run ? 0 : sm_merge_resume(&f->pool, &f->volume, &source, err);
+	int r = done > 0 ? scat_snapshot_by_id(f->pool.cat, f->snapshot.id, &f->snapshot, err) :
+			   done;
+
+	if (r < 0 || !done || source != f->snapshot.c.thin)
+		return r;
+	*strategy = (struct sm_strategy){
+		.name = "merge",
+		.reason = "the revert that the kernel had given up went on where it stopped",
+		.in_place = true,
+	};
+	return 1;
+}
+
 int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_revert_opts *opts,
 		   struct snapmgr_revert_result *ret, struct snapmgr_err *err)
 {
@@ -204,16 +226,20 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 	char kept[SNAPMGR_NAME_MAX + 1] = "";
 	struct sm_strategy strategy;
 	struct snapmgr_err why;
+	bool done = false;
 	int r;
 
 	err = err ? err : &why;
 	r = sm_params_check(o.params, o.n_params, err);
 	if (r == 0)
-		r = sm_find(sm, spec, SM_WANT_SNAPSHOT | SM_WANT_SET, true, &f, err);
+		r = sm_find(sm, spec, SM_WANT_SNAPSHOT | SM_WANT_SET | SM_WANT_HELD, true, &f, err);
 	if (r == 0 && f.has_set)
 		return sm_revert_group(&f, &o, start_ns, ret, err);
 	if (r == 0)
 		r = find_target(&f, o.target, &reach, err);
+	if (r == 0)
+		r = finish_failed(&f, o.dry_run, &strategy, err);
+	done = r > 0;
 	if (r == 0)
 		r = sm_revert_check(&f.pool, &f.volume, &f.snapshot, o.latest_only, o.allow_clone,
 				    err);
@@ -227,12 +253,13 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 	d.change.size_bytes = f.snapshot.c.size_bytes;
 	if (r == 0)
 		r = by_strategy(&f, &d, &strategy, o.dry_run, kept, err);
-	r = sm_displace_finish(&f.pool, &d, 1, r, err);
+	r = sm_displace_finish(&f.pool, &d, 1, done ? 0 : r, err);
 	if (r == 0)
 		r = tell(&f, &strategy, ret, err);
 	if (r == 0 && ret) {
 		(void)sm_copy_text(ret->kept, sizeof(ret->kept), kept);
-		ret->undo = *kept     ? false :
+		ret->undo = *kept ? false :
+			    done  ? scat_undo_nth(f.pool.cat, f.volume.id, 0, &f.undo, NULL) == 0 :
 			    o.dry_run ? !o.no_undo && f.volume.undo_keep > 0 :
 					d.kept;
 		ret->suspended_us = d.change.suspended_ns / 1000;

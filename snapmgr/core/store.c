@@ -92,7 +92,7 @@ static int take(struct sm_pool *pool, uint32_t id, uint64_t sectors, struct snap
 
 /* Of a dead process an id may have left devices; of us, where this fails, none. */
 static int make(struct sm_pool *pool, uint32_t id, uint32_t origin, uint64_t size_bytes,
-		uint64_t sectors, struct snapmgr_err *err)
+		uint64_t sectors, enum sm_blank blank, struct snapmgr_err *err)
 {
 	AUTO(sm_place_free) struct sm_place place = { 0 };
 	const struct sm_driver *driver = pool->b.driver;
@@ -104,7 +104,7 @@ static int make(struct sm_pool *pool, uint32_t id, uint32_t origin, uint64_t siz
 		r = sm_place_load(pool, id, origin, size_bytes, &place, err);
 	if (r < 0)
 		return r;
-	r = driver->stores->place(&pool->b, &place, origin ? SM_BLANK_HEAD : SM_BLANK_ALL, err);
+	r = driver->stores->place(&pool->b, &place, blank, err);
 	if (r < 0)
 		(void)driver->drop(&pool->b, id, NULL); /* keep the first error */
 	return r;
@@ -112,7 +112,13 @@ static int make(struct sm_pool *pool, uint32_t id, uint32_t origin, uint64_t siz
 
 int sm_store_volume(struct sm_pool *pool, uint32_t id, uint64_t size_bytes, struct snapmgr_err *err)
 {
-	return make(pool, id, 0, size_bytes, size_bytes / SM_SECTOR, err);
+	return make(pool, id, 0, size_bytes, size_bytes / SM_SECTOR, SM_BLANK_ALL, err);
+}
+
+int sm_store_volume_as_is(struct sm_pool *pool, uint32_t id, uint64_t size_bytes,
+			  struct snapmgr_err *err)
+{
+	return make(pool, id, 0, size_bytes, size_bytes / SM_SECTOR, SM_BLANK_NOTHING, err);
 }
 
 uint64_t sm_store_step(const struct sm_pool *pool, uint64_t sectors)
@@ -139,7 +145,8 @@ int sm_store_new(struct sm_pool *pool, uint32_t id, const struct scat_volume *v,
 {
 	const uint64_t bytes = size_for(pool, v->c.size_bytes, cow_bytes);
 
-	return make(pool, id, v->c.thin, v->c.size_bytes, (bytes + SM_SECTOR - 1) / SM_SECTOR, err);
+	return make(pool, id, v->c.thin, v->c.size_bytes, (bytes + SM_SECTOR - 1) / SM_SECTOR,
+		    SM_BLANK_HEAD, err);
 }
 
 int sm_store_follow(struct sm_pool *pool, uint32_t id, struct snapmgr_err *err)

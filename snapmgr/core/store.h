@@ -89,6 +89,30 @@ int sm_merge(struct sm_pool *pool, struct sm_displace *d, uint32_t source, struc
 int sm_merge_forward(struct sm_pool *pool, const struct scat_volume *v, uint32_t source,
 		     const struct sm_claim *claim, struct snapmgr_err *err);
 
+/* ---- merge_wait.c: while it lasts, and where the kernel gave up ---- */
+
+/**
+ * sm_merge_wait() - become the owner of the operation @row, and wait without the lock for the merge's end
+ * @s: the snapshot, or NULL
+ *
+ * Return: 0, and it can be finished; -EIO: the kernel gave up, which is written down, and where it
+ * stopped sm_merge_resume() goes on; or as sm_lasting_retake(). The lock is held again on 0 alone.
+ */
+int sm_merge_wait(struct sm_pool *pool, struct scat_volume *v, struct scat_snapshot *s,
+		  const struct scat_operation *row, struct snapmgr_err *err);
+/* sm_merge_gave_up() - write down that it did, and why: what @v is, and a message. Commits. */
+int sm_merge_gave_up(struct sm_pool *pool, struct scat_volume *v, const char *why,
+		     struct snapmgr_err *err);
+/**
+ * sm_merge_resume() - of a volume whose revert the kernel gave up: it begins again where it stopped
+ * @ret_source: the store; may be NULL
+ *
+ * Waits for the end, as sm_merge(). Return: 1, it is done now, and the lock is held; 0, there was no such
+ * thing; -EBUSY (in_use): somebody has the volume open; or a negative errno.
+ */
+int sm_merge_resume(struct sm_pool *pool, struct scat_volume *v, uint32_t *ret_source,
+		    struct snapmgr_err *err);
+
 /* ---- merge_tend.c: its end, by whomever ---- */
 
 /* sm_merge_left() - sectors that are not merged yet; 0: it is done. -EIO: the kernel gave up */

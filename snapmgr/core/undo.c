@@ -194,6 +194,28 @@ static int check(struct sm_found *f, struct sm_space *space, struct snapmgr_err 
 	return r == 0 ? sm_space_for(&f->pool, "undo", space, err) : r;
 }
 
+static int is_of_store(const struct scat_undo *u, void *data)
+{
+	return u->thin == *(const uint32_t *)data;
+}
+
+/* What the kernel gave up is finished first. Return: 1 where that was an undo itself. */
+static int finish_failed(struct sm_found *f, struct snapmgr_err *err)
+{
+	uint32_t store = 0;
+	bool was_undo;
+	int r;
+
+	if (!f->pool.b.driver->stores ||
+	    scat_merge_get(f->pool.cat, f->volume.id, &store, NULL) < 0)
+		return 0;
+	r = scat_undo_each(f->pool.cat, f->volume.id, is_of_store, &store, err);
+	was_undo = r > 0;
+	if (r >= 0)
+		r = sm_merge_resume(&f->pool, &f->volume, NULL, err);
+	return r > 0 ? was_undo : r;
+}
+
 int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo_opts *opts,
 		 struct snapmgr_revert_result *ret, struct snapmgr_err *err)
 {
@@ -208,6 +230,7 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 	const uint64_t start_ns = ret ? sm_monotonic_ns() : 0;
 	struct snapmgr_err why;
 	struct sm_space space;
+	bool done;
 	int r;
 
 	err = err ? err : &why;
@@ -218,7 +241,10 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 		return drop_points(&f, o.dry_run, err);
 	if (f.has_group)
 		return sm_undo_group(&f, &o, start_ns, ret, err);
-	r = check(&f, &space, err);
+	r = o.dry_run ? 0 : finish_failed(&f, err);
+	done = r > 0;
+	if (r == 0)
+		r = check(&f, &space, err);
 	if (r == 0)
 		r = sm_merge_check(&f.pool, &d, err);
 	d.volume = &f.volume;
@@ -227,6 +253,6 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 		r = sm_displace_prepare(&f.pool, &d, 1, space.out_of_data, o.dry_run, err);
 	if (r == 0 && !o.dry_run)
 		r = swap(&f, &d, err);
-	r = sm_displace_finish(&f.pool, &d, 1, r, err);
+	r = sm_displace_finish(&f.pool, &d, 1, done ? 0 : r, err);
 	return r == 0 && ret ? tell(&f, &d, start_ns, ret, err) : r;
 }

@@ -14,6 +14,7 @@ static const struct sm_store_driver stores = {
 	.status = cow_status,
 	.flush = cow_sync,
 	.retable = cow_retable,
+	.again = cow_again,
 };
 
 static const char *lacks(const struct sm_backend *b, const char *strategy)

@@ -77,5 +77,8 @@ int cow_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t 
 int cow_retable(struct sm_backend *b, const struct sm_switch_item *item,
 		const struct sm_place *merging, const struct sm_switch_opts *opts,
 		struct sdm_switch **ret_settle, struct snapmgr_err *err);
+int cow_again(struct sm_backend *b, const struct sm_switch_item *item,
+	      const struct sm_place *merging, const struct sm_switch_opts *opts,
+	      struct snapmgr_err *err);
 
 #endif

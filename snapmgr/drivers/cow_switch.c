@@ -249,3 +249,37 @@ int cow_retable(struct sm_backend *b, const struct sm_switch_item *item,
 		r = cow_remove(b, v->id, COW_MERGING, err);
 	return r;
 }
+
+/*
+ * The device that failed has forgotten in its memory what it was about to commit: a table handed over from
+ * it would merge the wrong chunks. So it goes, and the new one reads the store from the disk.
+ */
+static int take_off(struct sm_backend *b, const struct sm_switch_item *item,
+		    const struct sm_switch_opts *opts, struct snapmgr_err *err)
+{
+	struct sm_switch_item mapped = *item;
+	struct sdm_target nothing = { .len_sectors = item->v->size_bytes / SM_SECTOR,
+				      .type = "error" };
+	struct sdm_info info;
+	int r = sdm_info(item->v->dm.name, &info, err);
+
+	if (r < 0 || !info.exists)
+		return r;
+	mapped.devno = makedev(info.major, info.minor);
+	return change_table(b, &mapped, &nothing, NULL, opts, NULL, err);
+}
+
+int cow_again(struct sm_backend *b, const struct sm_switch_item *item,
+	      const struct sm_place *merging, const struct sm_switch_opts *opts,
+	      struct snapmgr_err *err)
+{
+	struct sdm_store_status s;
+	int r = cow_status(b, item->v->id, true, &s, err);
+
+	if (r == 0 && s.state != SDM_STORE_VALID) {
+		r = take_off(b, item, opts, err);
+		if (r == 0)
+			r = cow_remove(b, item->v->id, COW_MERGING, err);
+	}
+	return r == 0 || r == -ENOENT ? cow_retable(b, item, merging, opts, NULL, err) : r;
+}

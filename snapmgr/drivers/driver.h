@@ -184,6 +184,14 @@ struct sm_store_driver {
 	int (*retable)(struct sm_backend *b, const struct sm_switch_item *item,
 		       const struct sm_place *merging, const struct sm_switch_opts *opts,
 		       struct sdm_switch **ret_settle, struct snapmgr_err *err);
+	/**
+	 * Where the kernel has given up merging into @item->v, have it begin again by what is on the
+	 * disks; where it has not, do nothing. In between the volume's reads fail, so that nobody else
+	 * has it open. Cut short, retable() with the same goes on.
+	 */
+	int (*again)(struct sm_backend *b, const struct sm_switch_item *item,
+		     const struct sm_place *merging, const struct sm_switch_opts *opts,
+		     struct snapmgr_err *err);
 };
 
 typedef int sm_id_fn(uint32_t id, uint64_t mapped_bytes, uint64_t exclusive_bytes, void *data);
