@@ -101,7 +101,7 @@ static int zero(struct blank *b, int fd, struct snapmgr_err *err)
 		r = sm_lasting_progress(&b->op, at, bytes);
 		if (r < 0)
 			return sm_lasting_stopped(&b->op, err);
-		r = sio_zero(&side, at, n, SIO_HOLES_ZERO, err);
+		r = SM_STEP("create.zero", sio_zero(&side, at, n, SIO_HOLES_ZERO, err));
 	}
 	if (r == 0 && SM_STEP("create.flush", fdatasync(fd)) < 0)
 		r = sm_fail(err, SNAPMGR_IO, errno, "cannot write zeroes to '%s'", b->op.what);
