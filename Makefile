@@ -27,10 +27,10 @@ DM_SRC = $(addprefix dm/, \
 	cow.c critical.c guard.c guard_child.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
 IO_SRC = $(addprefix io/, compare.c copy.c end.c map.c pending.c ring.c walk.c window.c zero.c)
 HOST_SRC = $(addprefix snapmgr/host/, \
-	device.c file_users.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c namespaces.c \
+	device.c file_users.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c mounts.c namespaces.c \
 	openers.c probe.c remount.c scan.c stack.c sys.c thawer.c unmount.c upper.c)
 CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
-	catalogue.c check.c extent_rows.c garbage_rows.c group_rows.c lock.c message_rows.c operation_rows.c pool_row.c \
+	catalogue.c check.c extent_rows.c garbage_rows.c group_rows.c lock.c message_rows.c note.c operation_rows.c pool_row.c \
 	progress.c quota_rows.c region.c row.c \
 	rundir.c schema.c set_rows.c snapshot_rows.c statement.c superblock.c superblock_io.c tag_rows.c \
 	undo_rows.c vfs.c vfs_shm.c volume_rows.c \
@@ -42,7 +42,7 @@ DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 CORE_SRC = $(addprefix snapmgr/core/, \
 	diff.c fill.c revert_clone.c \
 	backup.c inactive.c inventory.c lasting.c lasting_recover.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \
-	activate.c capabilities.c claim.c claim_file.c cancel.c copy.c copy_source.c copy_within.c create.c create_blank.c delete.c displace.c find.c \
+	activate.c aside.c capabilities.c claim.c claim_file.c cancel.c copy.c copy_source.c copy_within.c create.c create_blank.c delete.c displace.c find.c \
 	folder.c folder_check.c folder_create.c folder_show.c folder_state.c \
 	garbage.c group.c group_object.c handle.c head.c layout.c list.c members.c members_use.c names.c \
 	message.c messages.c monitor.c moment.c monitor_pool.c object.c operation.c operations.c origin.c pool.c \
@@ -196,7 +196,7 @@ $(B)/tests/guest/steps/message_test: private LDFLAGS += -Wl,--wrap=sdm_message -
 $(STEPS_TORTURES): private LIBS += -latf-c
 $(STEPS_TESTS): private LIB_A = $(FAILPOINTS_A)
 $(STEPS_TESTS): $(FAILPOINTS_A) $(addprefix $(B)/tests/guest/,pool_lab.o \
-	$(addprefix steps/,engine.o picture.o scene.o verbs.o verbs_more.o))
+	$(addprefix steps/,engine.o picture.o scene.o verbs.o verbs_group.o verbs_more.o))
 
 $(BENCHES) $(TORTURES) $(WORKERS): %: %.o $(LIB_A)
 	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS)

@@ -39,6 +39,7 @@ struct slock_shared {
 	/* Who waits counts itself in. The killed never count themselves out, so that it is reset by
 	 * who finds nobody in the queue: 0 alone is certain. */
 	_Atomic uint32_t waiters;
+	_Atomic uint32_t notes; /* 1: there may be some */
 };
 
 /* Return: 0, -EAGAIN where another has it, or -errno. */
@@ -201,6 +202,7 @@ static void write_holder(struct slock *lock)
 
 	lock->held = true;
 	lock->unfinished = false;
+	lock->noted = atomic_load(&lock->shared->notes);
 	lock->abandoned = *text != '\0';
 	if (lock->abandoned)
 		parse(text, &lock->dead);
@@ -221,6 +223,12 @@ void slock_tell(struct slock *lock, const struct slock_holder *doing)
 			     "%d %s\n%s %s\n%s %" PRId64 "\n%s %" PRIu64 " %" PRIu32 "\n", (int)pid,
 			     name_of_us(pid), doing->verb, doing->object, uuid,
 			     doing->started_at_us, boot, doing->start_ticks, doing->head));
+}
+
+void slock_note(struct slock *lock, bool some)
+{
+	SM_DO("lock.note", atomic_store(&lock->shared->notes, some));
+	lock->noted = some;
 }
 
 static void say_age(const struct slock_holder *h, char *ret, size_t size)

@@ -23,6 +23,7 @@ struct slock {
 	uint64_t serial;	     /* of this descriptor, unique in the process */
 	struct slock_shared *shared; /* the file, mapped */
 	bool held;
+	bool noted;	/* there may be notes (note.h) of the pool that it guards */
 	bool inherited; /* others hold it with us, and it is theirs to unlock */
 	bool abandoned; /* its last holder died with it. Stays so, for the next one, until cleared */
 	struct slock_holder dead; /* where abandoned: who that was */
@@ -50,6 +51,8 @@ void slock_park(struct slock *lock);
 int slock_retake(const char *name, uint32_t wait_ms, struct slock *lock, struct snapmgr_err *err);
 /* slock_tell() - what it is held for from now on, for everybody to read. No system call. */
 void slock_tell(struct slock *lock, const struct slock_holder *doing);
+/* slock_note() - there are notes from now on, or none any more; the same. */
+void slock_note(struct slock *lock, bool some);
 /* slock_ask() - who holds the lock named @name now; false where nobody does. */
 bool slock_ask(const char *name, struct slock_holder *ret);
 /**

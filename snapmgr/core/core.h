@@ -610,6 +610,22 @@ int sm_recover_activated(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_recover_ids() - delete kernel ids that were reserved and never committed; what is refused is put off. */
 int sm_recover_ids(struct sm_pool *pool, struct snapmgr_err *err);
 
+/* ---- aside.c: what a change takes away for a moment, and who brings it back should it die ---- */
+
+/* sm_aside_mapped() - this object is unmapped now; sm_aside_mapped_end() - for good, or it is mapped again. */
+int sm_aside_mapped(struct sm_pool *pool, const struct sm_uuid *object, struct snapmgr_err *err);
+void sm_aside_mapped_end(struct sm_pool *pool);
+/**
+ * sm_aside_mounts() - these mounts of a volume go now, as the how manyeth of an operation's volumes
+ * @ret: what to end it by, under the lock or without it, once they are back; null is fine there
+ */
+int sm_aside_mounts(struct sm_pool *pool, const struct scat_volume *v, size_t turn,
+		    const struct shost_mounts *mounts, struct sm_uuid *ret,
+		    struct snapmgr_err *err);
+void sm_aside_mounts_end(const struct sm_pool *pool, struct sm_uuid *noted);
+/* sm_aside_settle() - of those who died: mapped and mounted again. What is not possible is a warning. */
+void sm_aside_settle(struct sm_pool *pool);
+
 /* ---- pool_start.c ---- */
 
 /* sm_pool_start() - map everything of a pool whose members are known; the caller has its lock. */

@@ -20,6 +20,7 @@ struct del {
 	struct sm_active active;
 	struct down *down; /* owned */
 	size_t n_down;
+	bool noted; /* what of it was mapped beside the volume */
 	struct snapmgr_err *err;
 };
 
@@ -118,6 +119,12 @@ static int take_down(struct del *d, const struct sm_uuid *uuid, const struct sm_
 	d->down = more;
 	one = &more[d->n_down];
 	*one = (struct down){ .dev = *dev, .mapped = claim.info.exists };
+	if (one->mapped && !sm_uuid_equal(uuid, &d->f.volume.c.uuid)) {
+		r = sm_aside_mapped(&d->f.pool, uuid, d->err);
+		if (r < 0)
+			return r;
+		d->noted = true;
+	}
 	if (one->mapped)
 		r = driver->unmap(&d->f.pool.b, dev, d->err);
 	d->n_down += r == 0;
@@ -291,8 +298,7 @@ static int write_all(struct del *d)
 	return r;
 }
 
-/* The kernel's ids go after the commit: until then all can be as it was. */
-static int commit(struct del *d)
+static int try_commit(struct del *d)
 {
 	const char *owner = d->f.has_set ? d->f.group.name : d->f.volume.c.name;
 	/* What recovery is to map again, should we die before the commit. */
@@ -319,6 +325,16 @@ static int commit(struct del *d)
 		return 0;
 	put_back(d);
 	d->f.pool.lock.abandoned |= sm_names_follow(&d->f.pool, NULL) < 0;
+	return r;
+}
+
+/* The kernel's ids go after the commit: until then all can be as it was. */
+static int commit(struct del *d)
+{
+	int r = try_commit(d);
+
+	if (d->noted && !d->f.pool.lock.abandoned)
+		sm_aside_mapped_end(&d->f.pool);
 	return r;
 }
 

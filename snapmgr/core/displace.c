@@ -43,8 +43,23 @@ static int check_full(const struct sm_pool *pool, const struct sm_displace *d, b
 		pool->row.name, d->volume->c.name, pool->row.name);
 }
 
-static int take_mounts(struct sm_pool *pool, struct sm_displace *d, struct snapmgr_err *err)
+struct taking {
+	struct sm_pool *pool;
+	struct sm_displace *d;
+	size_t turn;
+};
+
+static int note_mounts(const struct shost_mounts *mounts, void *data, struct snapmgr_err *err)
 {
+	const struct taking *t = data;
+
+	return sm_aside_mounts(t->pool, t->d->volume, t->turn, mounts, &t->d->noted, err);
+}
+
+static int take_mounts(struct sm_pool *pool, struct sm_displace *d, size_t turn,
+		       struct snapmgr_err *err)
+{
+	struct taking t = { pool, d, turn };
 	struct sdm_info info;
 	struct sm_vdev dev;
 	int r;
@@ -53,7 +68,14 @@ static int take_mounts(struct sm_pool *pool, struct sm_displace *d, struct snapm
 	r = sm_vdev_info(&pool->b, &dev, &info, err);
 	if (r < 0 || !info.exists)
 		return r;
-	return shost_unmount(makedev(info.major, info.minor), &d->mounts, err);
+	d->mounts.before = note_mounts;
+	d->mounts.data = &t;
+	r = shost_unmount(makedev(info.major, info.minor), &d->mounts, err);
+	d->mounts.before = NULL;
+	d->mounts.data = NULL;
+	if (r < 0) /* they are back */
+		sm_aside_mounts_end(pool, &d->noted);
+	return r;
 }
 
 /*
@@ -74,7 +96,7 @@ static int unmount_all(struct sm_pool *pool, struct sm_displace *d, size_t n,
 		for (size_t i = 0; i < n; i++) {
 			if (d[i].unmounted)
 				continue;
-			r = take_mounts(pool, &d[i], first < 0 ? NULL : err);
+			r = take_mounts(pool, &d[i], done + 1, first < 0 ? NULL : err);
 			if (r == 0)
 				d[i].unmounted = ++done;
 			else if (first == 0)
@@ -305,6 +327,8 @@ static int mount_again(struct sm_pool *pool, struct sm_displace *all, size_t n,
 		struct snapmgr_err why;
 		int r = d && d->mounts.n ? shost_remount(&d->mounts, &why) : 0;
 
+		if (d) /* whatever came of it is told now */
+			sm_aside_mounts_end(pool, &d->noted);
 		if (d && d->mounts.warning[0])
 			sm_warn(pool->sm, "%s", d->mounts.warning);
 		if (r < 0 && first == 0) {

@@ -16,8 +16,9 @@ struct sm_displace {
 	struct sm_claim claim;
 	struct sm_head_change change; /* the caller fills what the new head is */
 	struct shost_mounts mounts;
-	size_t unmounted; /* as the how manyeth of all, from 1; 0: not */
-	bool held;	  /* a Ctrl-C waits until they are back */
+	struct sm_uuid noted; /* under this name, until they are back; null: nothing is */
+	size_t unmounted;     /* as the how manyeth of all, from 1; 0: not */
+	bool held;	      /* a Ctrl-C waits until they are back */
 	sigset_t signals;
 	uint32_t old_thin; /* the displaced head */
 	uint64_t old_size_bytes;

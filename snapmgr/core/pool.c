@@ -223,6 +223,8 @@ int sm_pool_finish_others(struct sm_pool *pool, struct snapmgr_err *err)
 {
 	int r = pool->lock.abandoned ? sm_recover_abandoned(pool, err) : 0;
 
+	if (r == 0 && pool->lock.noted)
+		sm_aside_settle(pool);
 	if (r == 0 && pool->row.operations)
 		r = sm_lasting_reap(pool, err);
 	return r == 0 ? scat_begin(pool->cat, err) : r;
@@ -300,7 +302,9 @@ static int open_again(struct snapmgr *sm, const char *pool, struct sm_pool *ret,
 	r = sm_pool_begin(ret, &uuid, true, err);
 	ret->b.pool_dev = sm->parked_dev;
 	ret->parkable = r == 0;
-	return r == 0 && ret->row.operations ? sm_pool_finish_others(ret, err) : r;
+	return r == 0 && (ret->row.operations || ret->lock.noted) ?
+		       sm_pool_finish_others(ret, err) :
+		       r;
 }
 
 int sm_pool_open(struct snapmgr *sm, const char *pool, bool writable, struct sm_pool *ret,

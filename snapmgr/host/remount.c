@@ -5,9 +5,12 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "fsdev.h"
 #include "mountopts.h"
 #include "shost.h"
 #include "sys.h"
+
+#define ASIDE SM_RUN_DIR "/mount." /* and something random: a folder to mount on for a moment */
 
 /* ---- the filesystem ---- */
 
@@ -88,7 +91,7 @@ static void drop(const char *whole)
 static int mount_by_bind(struct shost_mounts *mounts, const struct shost_mountinfo *m,
 			 struct snapmgr_err *err)
 {
-	char whole[] = SM_RUN_DIR "/mount.XXXXXX", path[4096];
+	char whole[] = ASIDE "XXXXXX", path[4096];
 	int r;
 
 	r = sm_mkdir_p(SM_RUN_DIR, 0755, err);
@@ -195,6 +198,19 @@ int shost_remount(struct shost_mounts *mounts, struct snapmgr_err *err)
 		first = first ? first : r;
 	}
 	return first;
+}
+
+void shost_remount_sweep(dev_t devno)
+{
+	AUTO(shost_mounttab_release) struct shost_mounttab tab = { 0 };
+	struct shost_fsdev dev;
+
+	if (shost_fsdev_look(devno, &dev) < 0 || shost_mounttab_load(0, &tab) < 0)
+		return;
+	for (size_t i = 0; i < tab.n; i++)
+		if (strncmp(tab.v[i].target, ASIDE, strlen(ASIDE)) == 0 &&
+		    shost_fsdev_use(&dev, &tab.v[i], 0) == SHOST_USE_DATA)
+			drop(tab.v[i].target);
 }
 
 void shost_mounts_free(struct shost_mounts *mounts)

@@ -133,7 +133,10 @@ struct shost_mounts {
 	struct shost_mount *v; /* what carries another comes before it */
 	size_t n;
 	dev_t devno;
-	char *text;	   /* what they point into */
+	char *text; /* what they point into */
+	/* The caller's, or NULL: before the first one of several is taken away; < 0: then none is. */
+	int (*before)(const struct shost_mounts *mounts, void *data, struct snapmgr_err *err);
+	void *data;
 	char warning[256]; /* of shost_remount(): what it could not bring back as it was; or "" */
 };
 /**
@@ -155,5 +158,15 @@ int shost_unmount(dev_t devno, struct shost_mounts *ret, struct snapmgr_err *err
  */
 int shost_remount(struct shost_mounts *mounts, struct snapmgr_err *err);
 void shost_mounts_free(struct shost_mounts *mounts);
+
+/* ---- mounts.c: of a process that died before it could mount them again ---- */
+
+/* shost_mounts_text() - for shost_mounts_parse(), a line each; NULL: out of memory. Caller frees. */
+char *shost_mounts_text(const struct shost_mounts *mounts);
+/* shost_mounts_parse() - none of them mounted; on @devno, whatever it was then. 0 or -ENOMEM. */
+int shost_mounts_parse(const char *text, dev_t devno, struct shost_mounts *ret);
+const char *shost_mounts_where(const struct shost_mounts *mounts); /* the first one; or "" */
+/* shost_remount_sweep() - take away what a process left aside that died in shost_remount(). */
+void shost_remount_sweep(dev_t devno);
 
 #endif

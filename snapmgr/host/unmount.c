@@ -267,7 +267,7 @@ static void put_back(struct shost_mounts *mounts, struct snapmgr_err *err)
 int shost_unmount(dev_t devno, struct shost_mounts *ret, struct snapmgr_err *err)
 {
 	AUTO(shost_mounttab_release) struct shost_mounttab tab = { 0 };
-	struct shost_mounts mounts = { .devno = devno };
+	struct shost_mounts mounts = { .devno = devno, .before = ret->before, .data = ret->data };
 	struct shost_fsdev dev;
 	int r;
 
@@ -282,6 +282,8 @@ int shost_unmount(dev_t devno, struct shost_mounts *ret, struct snapmgr_err *err
 		goto out;
 	}
 	r = check_all(&tab, &mounts, err);
+	if (r == 0 && mounts.n && mounts.before)
+		r = mounts.before(&mounts, mounts.data, err);
 	if (r < 0)
 		goto out;
 	r = unmount_all(&mounts, err);

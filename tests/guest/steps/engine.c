@@ -51,6 +51,24 @@ static struct shared {
 
 /* ---- the run that is left alone ---- */
 
+static bool is_wanted(const struct point *p, const char *const *only)
+{
+	while (only && *only && strncmp(p->name, *only, strlen(*only)) != 0)
+		only++;
+	return !only || *only;
+}
+
+/* After the last one, so that each is counted. */
+static void keep_wanted(const char *const *only)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < shared->n_points; i++)
+		if (is_wanted(&shared->points[i], only))
+			shared->points[kept++] = shared->points[i];
+	shared->n_points = kept;
+}
+
 static void add_point(const char *name)
 {
 	struct point *p = &shared->points[shared->n_points];
@@ -264,6 +282,8 @@ static void check_rest(const struct verb *v)
 	if (v->flags & VERB_POOL)
 		return;
 	v->start();
+	if (v->flags & VERB_STATES)
+		(void)run_again(v);
 	lab_check_rest();
 	picture_contents(contents, sizeof(contents));
 	differs = texts_differ(contents, shared->contents);
@@ -283,7 +303,7 @@ static void choose(const struct sweep *s, size_t job, size_t *point, unsigned in
 {
 	size_t n = n_ways(s->verb), w;
 
-	if (s->most) {
+	if (s->most || s->only) {
 		uint64_t state = s->seed * 1000 + job;
 
 		*point = (size_t)((job * shared->n_points + lab_random(&state) % shared->n_points) /
@@ -327,7 +347,8 @@ static void work(const struct sweep *s)
 	shared->before.text[0] = '\0';
 	if (!shared->n_points) {
 		get_known(s->verb);
-		shared->n_jobs = shared->n_points * n_ways(s->verb);
+		keep_wanted(s->only);
+		shared->n_jobs = s->only ? shared->n_points : shared->n_points * n_ways(s->verb);
 		if (s->most && shared->n_jobs > s->most)
 			shared->n_jobs = s->most;
 	}

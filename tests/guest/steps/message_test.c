@@ -290,18 +290,10 @@ ATF_TC_BODY(a_change_of_a_pool_whose_message_fails_is_done_by_the_same_again, tc
 	disturb_all(VERB_POOL, atf_tc_get_config_var_wd(tc, "verb", NULL), false);
 }
 
-static const struct verb *verb_named(const char *name)
-{
-	for (size_t i = 0; i < n_verbs; i++)
-		if (strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	atf_tc_fail("there is no verb '%s'", name);
-}
-
 ATF_TC_WITHOUT_HEAD(a_pool_comes_up_although_the_kernel_keeps_what_nothing_names);
 ATF_TC_BODY(a_pool_comes_up_although_the_kernel_keeps_what_nothing_names, tc)
 {
-	const struct verb *v = verb_named("snapshot of two");
+	const struct verb *v = verbs_find("snapshot of two");
 
 	verbs_scene(v);
 	v->start();

@@ -105,6 +105,24 @@ static void check_number(const struct album *a, const struct snapmgr_object *o)
 		     a->known->known[i].minor, o->major, o->minor);
 }
 
+/* Where, and with which options: the rest of a line of mountinfo is numbers. */
+static void add_mounts(struct picture *p, const char *dm_name)
+{
+	char line[1000], root[100], target[100], flags[200];
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	const char *rest;
+
+	ATF_REQUIRE(f != NULL);
+	while (fgets(line, sizeof(line), f)) {
+		rest = strstr(line, " - ");
+		if (!rest || !strstr(rest, dm_name))
+			continue;
+		ATF_REQUIRE_EQ(3, sscanf(line, "%*s %*s %*s %99s %99s %199s", root, target, flags));
+		ADD(p, " %s on %s (%s,%.*s)", root, target, flags, (int)strcspn(rest, "\n"), rest);
+	}
+	(void)fclose(f);
+}
+
 static void add_device(struct album *a, const struct snapmgr_object *o)
 {
 	struct stat st;
@@ -121,6 +139,8 @@ static void add_device(struct album *a, const struct snapmgr_object *o)
 	ADD(a->out, " %s %s", o->dm_name, o->device);
 	if (strcmp(o->volume, "m") != 0) /* which is mounted, and changes by itself */
 		ADD(a->out, " reads %jx", (uintmax_t)sum(o->dm_name));
+	else if (o->kind == SNAPMGR_VOLUME)
+		add_mounts(a->out, o->dm_name);
 }
 
 static int add_object(const struct snapmgr_object *o, void *data)
@@ -128,19 +148,21 @@ static int add_object(const struct snapmgr_object *o, void *data)
 	struct album *a = data;
 	struct picture *p = a->out;
 	size_t len = strlen(p->text);
+	const bool well = strcmp(o->state, "available") == 0;
 
-	if (strcmp(o->state, "available") != 0)
+	if (!well && !(a->flags & VERB_STATES))
 		lose("'%s@%s' is in state '%s'", o->volume, o->name, o->state);
 	if (!a->known->n || a->known == p)
 		know(a, o->uuid, o->major, o->minor);
-	ADD(p, "%s/%s %s %s %ju of %s parent '%s' label '%s' undo_keep %u%s%s%s", o->pool,
+	ADD(p, "%s/%s %s %s %ju of %s parent '%s' label '%s' undo_keep %u%s%s%s%s%s", o->pool,
 	    o->volume, o->kind == SNAPMGR_VOLUME ? "" : o->name,
 	    o->kind == SNAPMGR_UNDO ? "undo" : name_of(a, o->uuid), (uintmax_t)o->size_bytes,
 	    name_of(a, o->snapshot_of), o->parent_name, o->label, o->undo_keep,
-	    o->hold ? " held" : "", o->latest ? " latest" : "", o->autostart ? " autostart" : "");
+	    o->hold ? " held" : "", o->latest ? " latest" : "", o->autostart ? " autostart" : "",
+	    well ? "" : " in state ", well ? "" : o->state);
 	add(p->rows, sizeof(p->rows), "%s\n", p->text + len);
 	if (o->kind == SNAPMGR_UNDO)
-		ADD(p, " undo");
+		ADD(p, o->active ? " undo, active" : " undo");
 	else
 		add_device(a, o);
 	ADD(p, "\n");

@@ -39,6 +39,17 @@ void scene_gone(const char *spec)
 			   SNAPMGR_NOT_FOUND));
 }
 
+void scene_no_s(void)
+{
+	scene_gone("p/v@s");
+	scene_gone("p/w@s");
+}
+
+void scene_map(const char *spec)
+{
+	LAB_DO(snapmgr_activate(lab, spec, NULL, NULL, &err));
+}
+
 void scene_drop_undo_points(const char *volume)
 {
 	const struct snapmgr_undo_opts opts = { .size = sizeof(opts), .drop = true };

@@ -19,6 +19,7 @@
 #define VERB_MIDWAY \
 	8u /* start() leaves another verb half done; pictures are taken before and after that */
 
+#define VERB_STATES  64u /* what it is about is in a state of error before it */
 #define VERB_MOUNTED 32u /* a filesystem is mounted, so that devices cannot go as in a reboot */
 
 struct verb {
@@ -39,6 +40,8 @@ extern const struct verb verbs[];
 extern const size_t n_verbs;
 
 /* ---- verbs.c ---- */
+
+const struct verb *verbs_find(const char *name);
 
 /* verbs_scene() - everything anew, up to where start() of @v can go on. */
 void verbs_scene(const struct verb *v);
@@ -87,6 +90,8 @@ struct sweep {
 	const struct verb *verb;
 	size_t most;   /* so many kills, spread over all; 0: every point in every way */
 	uint64_t seed; /* of which ones */
+	/* NULL; or only points whose names begin with one of these words, each of them once */
+	const char *const *only;
 	/* counted */
 	unsigned int points, kills, missed, lost;
 };

@@ -50,6 +50,25 @@ ATF_TC_BODY(a_change_of_a_pool_that_is_killed_is_done_by_the_same_again, tc)
 	sweep_some(VERB_POOL);
 }
 
+/* Every point from the first unmount to the last mount, by itself or with its guard. */
+ATF_TC(mounts_come_back_wherever_their_revert_is_killed);
+ATF_TC_HEAD(mounts_come_back_wherever_their_revert_is_killed, tc)
+{
+	atf_tc_set_md_var(tc, "timeout", TIMEOUT_S);
+}
+ATF_TC_BODY(mounts_come_back_wherever_their_revert_is_killed, tc)
+{
+	static const char *const only[] = { "note.", "fs.", "commit.", "guard.tell", NULL };
+	struct sweep s = { .verb = verbs_find("revert --remount"), .only = only, .seed = 1 };
+
+	sweep(&s);
+	printf("%u points, %u kills, %u not reached, %u lost\n", s.points, s.kills, s.missed,
+	       s.lost);
+	ATF_CHECK_EQ(0, s.lost);
+	ATF_CHECK_EQ(0, s.missed);
+	ATF_CHECK_MSG(s.points >= 20, "%u points", s.points);
+}
+
 /* For hand: steps_test -v verb=NAME -v most=N (0: every point in every way) one_verb */
 ATF_TC_WITHOUT_HEAD(one_verb);
 ATF_TC_BODY(one_verb, tc)
@@ -74,6 +93,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_verb_that_is_killed_is_done_or_not_done);
 	ATF_TP_ADD_TC(tp, a_change_of_a_pool_that_is_killed_is_done_by_the_same_again);
+	ATF_TP_ADD_TC(tp, mounts_come_back_wherever_their_revert_is_killed);
 	ATF_TP_ADD_TC(tp, one_verb);
 	return atf_no_error();
 }

@@ -44,12 +44,6 @@ static int clone_one(struct snapmgr_err *err)
 
 /* ---- snapshot ---- */
 
-static void no_s(void)
-{
-	scene_gone("p/v@s");
-	scene_gone("p/w@s");
-}
-
 static int snapshot(struct snapmgr_err *err)
 {
 	static const char *const spec = "p/v@s";
@@ -71,7 +65,7 @@ static int snapshot_inactive(struct snapmgr_err *err)
 
 static void no_s_and_inactive(void)
 {
-	no_s();
+	scene_no_s();
 	LAB_DO(snapmgr_deactivate(lab, "p/v", &err));
 }
 
@@ -135,95 +129,6 @@ static int undo_drop(struct snapmgr_err *err)
 	const struct snapmgr_undo_opts opts = { .size = sizeof(opts), .drop = true };
 
 	return snapmgr_undo(lab, "p/v", &opts, NULL, err);
-}
-
-/* ---- groups: "p/g" is "p/v" and "p/w" ---- */
-
-static const char *const members[] = { "p/v", "p/w" };
-
-static int group_create(struct snapmgr_err *err)
-{
-	return snapmgr_group_create(lab, "p/g", members, 2, NULL, NULL, NULL, err);
-}
-
-static int group_delete(struct snapmgr_err *err)
-{
-	return snapmgr_group_delete(lab, "p/g", NULL, NULL, err);
-}
-
-static int group_remove(struct snapmgr_err *err)
-{
-	return snapmgr_group_remove(lab, "p/g", &members[1], 1, NULL, NULL, err);
-}
-
-static int group_add(struct snapmgr_err *err)
-{
-	return snapmgr_group_add(lab, "p/g", &members[1], 1, NULL, NULL, err);
-}
-
-static void no_group(void)
-{
-	LAB_DO(scene_quiet(group_delete(&err), &err, SNAPMGR_NOT_FOUND));
-}
-
-static void group(void)
-{
-	no_group();
-	LAB_DO(group_create(&err));
-}
-
-static void group_without_w(void)
-{
-	group();
-	LAB_DO(group_remove(&err));
-}
-
-static void group_and_no_s(void)
-{
-	no_s();
-	if (!lab_exists("p/g"))
-		group();
-}
-
-static int group_snapshot(struct snapmgr_err *err)
-{
-	static const char *const spec = "p/g@s";
-
-	return snapmgr_snapshot(lab, &spec, 1, NULL, NULL, NULL, err);
-}
-
-/* Both read otherwise than in "p/g@base", with nothing to undo. */
-static void group_settled(void)
-{
-	struct snapmgr_object o;
-
-	if (!lab_exists("p/v@base")) {
-		group();
-		lab_write(lab_node("p/v"), 0, SIZE, 5, LAB_DIRECT);
-		lab_write(lab_node("p/w"), 0, SIZE, 6, LAB_DIRECT);
-		lab_snapshot("p/g@base");
-	}
-	scene_settle();
-	scene_drop_undo_points("p/w");
-	lab_show("p/w", &o);
-	if (strcmp(o.parent_name, "w@a") != 0)
-		scene_revert_without_undo("p/w@a");
-}
-
-static int group_revert(struct snapmgr_err *err)
-{
-	return snapmgr_revert(lab, "p/g@base", NULL, NULL, err);
-}
-
-static void group_reverted(void)
-{
-	group_settled();
-	lab_revert("p/g@base");
-}
-
-static int group_undo(struct snapmgr_err *err)
-{
-	return snapmgr_undo(lab, "p/g", NULL, NULL, err);
 }
 
 /* ---- resize ---- */
@@ -339,6 +244,20 @@ static void have_tree(void)
 	lab_snapshot("p/n@a");
 	lab_snapshot("p/n@b");
 	lab_revert("p/n@b");
+}
+
+static void have_tree_mapped(void)
+{
+	have_tree();
+	scene_map("p/n@a");
+	scene_map("p/n@b");
+	scene_map("p/n@undo");
+}
+
+static void have_s_mapped(void)
+{
+	have_s();
+	scene_map("p/v@s");
 }
 
 static int delete_parent(struct snapmgr_err *err)
@@ -617,8 +536,8 @@ const struct verb verbs[] = {
 	{ "create", .start = no_n, .run = create, .again = SNAPMGR_EXISTS },
 	{ "create --from", .start = no_n, .run = create_from, .again = SNAPMGR_EXISTS },
 	{ "clone", .start = no_n, .run = clone_one, .again = SNAPMGR_EXISTS },
-	{ "snapshot", .start = no_s, .run = snapshot, .again = SNAPMGR_EXISTS },
-	{ "snapshot of two", .start = no_s, .run = snapshot_both, .again = SNAPMGR_EXISTS },
+	{ "snapshot", .start = scene_no_s, .run = snapshot, .again = SNAPMGR_EXISTS },
+	{ "snapshot of two", .start = scene_no_s, .run = snapshot_both, .again = SNAPMGR_EXISTS },
 	{ "snapshot, inactive", .start = no_s_and_inactive, .run = snapshot_inactive,
 	  .flags = VERB_REMAPS, .again = SNAPMGR_EXISTS },
 	{ "revert", .start = scene_settle, .run = revert },
@@ -628,10 +547,10 @@ const struct verb verbs[] = {
 	{ "revert, undo points full", .start = settle_with_all_undo_points, .run = revert },
 	{ "undo", .start = settle_and_revert, .run = undo, .flags = VERB_TOGGLES },
 	{ "undo --drop", .start = settle_and_revert, .run = undo_drop, .again = SNAPMGR_NOT_FOUND },
-	{ "group create", .start = no_group, .run = group_create, .again = SNAPMGR_EXISTS },
-	{ "group delete", .start = group, .run = group_delete, .again = SNAPMGR_NOT_FOUND },
-	{ "group remove", .start = group, .run = group_remove, .again = SNAPMGR_NOT_FOUND },
-	{ "snapshot of a group", .start = group_and_no_s, .run = group_snapshot,
+	{ "group create", .start = group_none, .run = group_create, .again = SNAPMGR_EXISTS },
+	{ "group delete", .start = group_both, .run = group_delete, .again = SNAPMGR_NOT_FOUND },
+	{ "group remove", .start = group_both, .run = group_remove, .again = SNAPMGR_NOT_FOUND },
+	{ "snapshot of a group", .start = group_without_s, .run = group_snapshot,
 	  .again = SNAPMGR_EXISTS },
 	{ "revert of a group", .start = group_settled, .run = group_revert },
 	{ "undo of a group", .start = group_reverted, .run = group_undo, .flags = VERB_TOGGLES },
@@ -647,6 +566,10 @@ const struct verb verbs[] = {
 	  .again = SNAPMGR_NOT_FOUND },
 	{ "delete --recursive", .start = have_tree, .run = delete_recursive,
 	  .again = SNAPMGR_NOT_FOUND },
+	{ "delete a snapshot, mapped", .start = have_s_mapped, .run = delete_snapshot,
+	  .flags = VERB_REMAPS, .again = SNAPMGR_NOT_FOUND },
+	{ "delete --recursive, mapped", .start = have_tree_mapped, .run = delete_recursive,
+	  .flags = VERB_REMAPS, .again = SNAPMGR_NOT_FOUND },
 	{ "delete --keep-snapshots", .start = have_tree, .run = delete_keep,
 	  .again = SNAPMGR_NOT_FOUND },
 	{ "hold", .start = not_held, .run = hold },
@@ -657,6 +580,10 @@ const struct verb verbs[] = {
 	  .flags = VERB_MOUNTED, .again = SNAPMGR_EXISTS },
 	{ "revert --remount", .start = more_mounted, .run = more_revert_remount,
 	  .flags = VERB_MOUNTED },
+	{ "reset-state", .start = more_in_error, .run = more_reset_state, .flags = VERB_STATES,
+	  .again = SNAPMGR_BAD_STATE },
+	{ "reset-state of a snapshot", .start = more_snapshot_in_error,
+	  .run = more_reset_snapshot_state, .flags = VERB_STATES, .again = SNAPMGR_BAD_STATE },
 	{ "set", .start = no_label, .run = set },
 	{ "activate a volume", .start = inactive_w, .run = activate_volume, .flags = VERB_REMAPS },
 	{ "deactivate a volume", .start = active_w, .run = deactivate_volume,
@@ -669,7 +596,7 @@ const struct verb verbs[] = {
 	  .run = recover, .flags = VERB_MIDWAY },
 	{ "recover a revert, on", .start = scene_settle, .half = half_revert_after, .run = recover,
 	  .flags = VERB_MIDWAY },
-	{ "recover a snapshot", .start = no_s, .half = half_snapshot, .run = recover,
+	{ "recover a snapshot", .start = scene_no_s, .half = half_snapshot, .run = recover,
 	  .flags = VERB_MIDWAY },
 	{ "recover a rename", .start = old_names, .half = half_rename, .run = recover,
 	  .flags = VERB_MIDWAY },
@@ -698,3 +625,11 @@ const struct verb verbs[] = {
 	  .again = SNAPMGR_IN_USE, .or_again = SNAPMGR_FOREIGN_DEVICE },
 };
 const size_t n_verbs = SM_ARRAY(verbs);
+
+const struct verb *verbs_find(const char *name)
+{
+	for (size_t i = 0; i < n_verbs; i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	atf_tc_fail("there is no verb '%s'", name);
+}

@@ -4,19 +4,37 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "scene.h"
+#include "snapmgr/core/core.h"
 
 /* ---- "p/m", mounted ---- */
 
 #define MOUNTED_SIZE (16 * SM_MIB)
 #define MOUNT_POINT  LAB "/mnt"
+#define SUB_POINT    LAB "/a folder" /* the blank is on purpose */
 #define DEVICE	     "/dev/mapper/snapmgr-p-m"
 
+/* With options, and a folder of it elsewhere with others. */
 static void mount_it(void)
 {
-	if (mount(DEVICE, MOUNT_POINT, "ext4", 0, NULL) < 0 && errno != EBUSY)
+	if (mount(DEVICE, MOUNT_POINT, "ext4", MS_NOSUID | MS_NOATIME, "commit=7") < 0)
 		lose("cannot mount '%s': %m", DEVICE);
+	if ((mkdir(MOUNT_POINT "/sub", 0755) < 0 && errno != EEXIST) ||
+	    (mkdir(SUB_POINT, 0755) < 0 && errno != EEXIST) ||
+	    mount(MOUNT_POINT "/sub", SUB_POINT, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, SUB_POINT, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV, NULL) < 0)
+		lose("cannot mount a folder of '%s': %m", DEVICE);
+}
+
+static void unmount_it(void)
+{
+	while (umount2(SUB_POINT, UMOUNT_NOFOLLOW) == 0 ||
+	       umount2(MOUNT_POINT, UMOUNT_NOFOLLOW) == 0)
+		;
+	if (errno != EINVAL && errno != ENOENT)
+		lose("cannot unmount '%s': %m", DEVICE);
 }
 
 /* Hangs where somebody left it frozen. */
@@ -40,6 +58,7 @@ void more_mounted(void)
 	}
 	scene_gone("p/m@s");
 	scene_drop_undo_points("p/m");
+	unmount_it();
 	mount_it();
 	write_file();
 }
@@ -132,4 +151,50 @@ void more_no_quota(void)
 int more_quota(struct snapmgr_err *err)
 {
 	return set_quota(7, err);
+}
+
+/* ---- states of error ---- */
+
+/* No verb leaves one there on purpose. */
+static void put_in_state(const char *spec, enum scat_state state)
+{
+	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	struct snapmgr_object o;
+	struct scat_snapshot s;
+	struct scat_volume v;
+	struct sm_uuid uuid;
+
+	lab_show(spec, &o);
+	ATF_REQUIRE(sm_uuid_parse(o.uuid, &uuid));
+	LAB_DO(sm_pool_open(lab, "p", true, &pool, &err));
+	if (o.kind == SNAPMGR_SNAPSHOT) {
+		LAB_DO(scat_snapshot_by_uuid(pool.cat, &uuid, &s, &err));
+		s.c.state = state;
+		LAB_DO(scat_snapshot_update(pool.cat, &s, &err));
+	} else {
+		LAB_DO(scat_volume_by_uuid(pool.cat, &uuid, &v, &err));
+		v.c.state = state;
+		LAB_DO(scat_volume_update(pool.cat, &v, &err));
+	}
+	LAB_DO(scat_commit(pool.cat, true, &err));
+}
+
+void more_in_error(void)
+{
+	put_in_state("p/v", SCAT_REVERTING_ERROR);
+}
+
+void more_snapshot_in_error(void)
+{
+	put_in_state("p/v@one", SCAT_ERROR);
+}
+
+int more_reset_state(struct snapmgr_err *err)
+{
+	return snapmgr_reset_state(lab, "p/v", err);
+}
+
+int more_reset_snapshot_state(struct snapmgr_err *err)
+{
+	return snapmgr_reset_state(lab, "p/v@one", err);
 }
