@@ -11,7 +11,7 @@
 #define PATIENCE 400 /* times 25 ms, until a kernel has merged */
 
 const struct bed thin_bed = { .name = "thin", .driver = "thin" };
-const struct bed cow_bed = { .name = "cow", .driver = "cow", .store_bytes = 3 * BED_BYTES };
+const struct bed cow_bed = { .name = "cow", .driver = "cow", .stores = true };
 const struct bed xfs_bed = { .name = "file on XFS",
 			     .driver = "file",
 			     .mkfs = "mkfs.xfs -q -f -m reflink=1 %s",
@@ -26,6 +26,8 @@ const struct bed tmpfs_bed = { .name = "file on tmpfs", .driver = "file", .type 
 
 struct snapmgr_capability bed_can;
 static const struct bed *the_bed;
+static uint64_t the_bytes;
+static bool fragile;
 static const char *ways[8];
 
 static int keep(const struct snapmgr_capability *can, void *data)
@@ -51,30 +53,128 @@ bool bed_has(const char *strategy)
 	return false;
 }
 
+/* ---- the disk, which may break ---- */
+
+static uint64_t mix(uint64_t x)
+{
+	x ^= x >> 33;
+	x *= UINT64_C(0xff51afd7ed558ccd);
+	x ^= x >> 33;
+	return x * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* The @i-th of a volume, by what was written. */
+static uint64_t word(uint64_t seed, uint64_t i)
+{
+	return mix(mix(seed) ^ i);
+}
+
+static const char *disk(void)
+{
+	return fragile ? "/dev/mapper/lab-disk" : lab_disk(0);
+}
+
+static void map_disk(void)
+{
+	if (fragile)
+		lab_run("dmsetup create lab-disk --table '0 %ju linear %s 0'",
+			(uintmax_t)(BED_DISK_BYTES / SM_SECTOR), lab_disk(0));
+}
+
+static void set_table(const char *text)
+{
+	FILE *f = fopen(LAB "/table", "we");
+
+	ATF_REQUIRE(f && fputs(text, f) >= 0 && fclose(f) == 0);
+	lab_run("dmsetup reload lab-disk " LAB
+		"/table && dmsetup resume --noflush --nolockfs lab-disk");
+}
+
+void bed_mend(void)
+{
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "0 %ju linear %s 0\n",
+		       (uintmax_t)(BED_DISK_BYTES / SM_SECTOR), lab_disk(0));
+	set_table(text);
+}
+
+/* Also what an older test has left: it does no harm. */
+static size_t find(uint64_t seed, uint64_t at, uint64_t ret_sectors[8])
+{
+	AUTO(sm_close_fd) int fd = open(lab_disk(0), O_RDONLY | O_DIRECT | O_CLOEXEC);
+	uint64_t wanted[4];
+	char *buf = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < SM_ARRAY(wanted); i++)
+		wanted[i] = word(seed, at / 8 + i);
+	ATF_REQUIRE(fd >= 0 && posix_memalign((void **)&buf, 4096, SM_MIB) == 0);
+	for (uint64_t from = 0; from < BED_DISK_BYTES; from += SM_MIB) {
+		ATF_REQUIRE_EQ((ssize_t)SM_MIB, pread(fd, buf, SM_MIB, (off_t)from));
+		for (uint64_t s = 0; s < SM_MIB && n < 8; s += SM_SECTOR)
+			if (memcmp(buf + s, wanted, sizeof(wanted)) == 0)
+				ret_sectors[n++] = (from + s) / SM_SECTOR;
+	}
+	free(buf);
+	return n;
+}
+
+void bed_break(uint64_t seed, uint64_t at)
+{
+	const uint64_t end = BED_DISK_BYTES / SM_SECTOR;
+	uint64_t sectors[8], from = 0;
+	size_t n = find(seed, at, sectors), len = 0;
+	char text[2048];
+
+	ATF_REQUIRE_MSG(n > 0, "what was written is nowhere");
+	for (size_t i = 0; i < n; i++) {
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"%ju %ju linear %s %ju\n%ju 1 error\n", (uintmax_t)from,
+					(uintmax_t)(sectors[i] - from), lab_disk(0),
+					(uintmax_t)from, (uintmax_t)sectors[i]);
+		from = sectors[i] + 1;
+	}
+	(void)snprintf(text + len, sizeof(text) - len, "%ju %ju linear %s %ju\n", (uintmax_t)from,
+		       (uintmax_t)(end - from), lab_disk(0), (uintmax_t)from);
+	set_table(text);
+}
+
+/* ---- the pool ---- */
+
 static void mount_it(void)
 {
-	lab_run("mkdir -p " LAB "/fs && mount -t %s %s " LAB "/fs", the_bed->type, lab_disk(0));
+	lab_run("mkdir -p " LAB "/fs && mount -t %s %s " LAB "/fs", the_bed->type, disk());
 }
 
 void bed_up(const struct bed *bed)
 {
+	bed_up_as(bed, BED_BYTES, false);
+}
+
+void bed_up_as(const struct bed *bed, uint64_t bytes, bool may_break)
+{
 	struct snapmgr_pool_create_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_pool_create_opts);
-	const char *places[] = { bed->type ? LAB "/fs/pool" : lab_disk(0) };
+	const char *places[1];
 
 	the_bed = bed;
+	the_bytes = bytes;
+	fragile = may_break;
+	places[0] = bed->type ? LAB "/fs/pool" : disk();
 	if (system("mountpoint -q " LAB "/fs && umount " LAB "/fs") == -1)
 		atf_tc_fail("no shell");
 	lab_clean();
+	map_disk();
 	lab_run("rm -rf /etc/snapmgr/pools");
 	if (bed->mkfs)
-		lab_run(bed->mkfs, lab_disk(0));
+		lab_run(bed->mkfs, disk());
 	if (bed->type)
 		mount_it();
 	lab_reopen();
 	opts.driver = bed->driver;
 	LAB_DO(snapmgr_pool_create(lab, "p", places, 1, &opts, &err));
 	LAB_DO(snapmgr_capabilities(lab, "p", keep, NULL, &err));
-	lab_create("p/v", BED_BYTES);
+	lab_create("p/v", bytes);
 }
 
 void bed_reboot(void)
@@ -86,6 +186,7 @@ void bed_reboot(void)
 	if (on_disk)
 		lab_run("umount " LAB "/fs");
 	lab_forget();
+	map_disk();
 	if (on_disk)
 		mount_it();
 	lab_reopen();
@@ -110,7 +211,7 @@ void bed_snapshot(const char *spec)
 {
 	struct snapmgr_snapshot_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_snapshot_opts);
 
-	opts.cow_bytes = the_bed->store_bytes;
+	opts.cow_bytes = the_bed->stores ? 3 * the_bytes : 0; /* so that all can change */
 	LAB_DO(snapmgr_snapshot(lab, &spec, 1, &opts, NULL, NULL, &err));
 }
 
@@ -126,14 +227,6 @@ const char *bed_path(const char *spec)
 	ATF_REQUIRE_MSG(o.device[0], "%s has no device", spec);
 	(void)sm_copy_text(path, sizeof(paths[0]), o.device);
 	return path;
-}
-
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 33;
-	x *= UINT64_C(0xff51afd7ed558ccd);
-	x ^= x >> 33;
-	return x * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static uint64_t size_of(int fd)
@@ -156,7 +249,7 @@ void bed_write(const char *spec, uint64_t seed)
 	ATF_REQUIRE_MSG(fd >= 0, "%s: %s", spec, strerror(errno));
 	for (uint64_t at = 0, end = size_of(fd); at < end; at += sizeof(words)) {
 		for (size_t i = 0; i < SM_ARRAY(words); i++)
-			words[i] = mix(seed + at + i);
+			words[i] = word(seed, at / 8 + i);
 		/* every other MiB stays as it is, so that holes and old data are there, too */
 		if ((at / sizeof(words) + seed) % 2)
 			ATF_REQUIRE_EQ((ssize_t)sizeof(words),

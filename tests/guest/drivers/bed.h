@@ -14,8 +14,7 @@ struct bed {
 	const char *name, *driver;
 	const char *mkfs; /* a command for the first disk; NULL: none */
 	const char *type; /* of the filesystem that is mounted; NULL: the pool is on the disk */
-	uint64_t
-		store_bytes; /* of a snapshot, so that all of a volume can change; 0: it has none */
+	bool stores;	  /* each snapshot has one, whose size is told */
 };
 extern const struct bed thin_bed, cow_bed, xfs_bed, btrfs_bed, ext4_bed, tmpfs_bed;
 
@@ -40,6 +39,13 @@ bool bed_has(const char *strategy);
 
 /* bed_up() - a pool "p" with a volume "v", which reads as zeroes */
 void bed_up(const struct bed *bed);
+/* bed_up_as() - the same, of that size; on a disk that can be broken */
+void bed_up_as(const struct bed *bed, uint64_t bytes, bool may_break);
+#define BED_DISK_BYTES (UINT64_C(320) << 20) /* of that; XFS wants as much */
+/* bed_break() - the sector that was written with @seed at @at, a multiple of 512, gives errors from now on,
+ * wherever it lies */
+void bed_break(uint64_t seed, uint64_t at);
+void bed_mend(void);
 /* bed_reboot() - nothing is mapped, mounted or in /run any more; then the pool is activated again */
 void bed_reboot(void);
 /* bed_settle() - recover until "p/v" is available, as it is once a kernel has done its part */
