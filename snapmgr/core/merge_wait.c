@@ -99,6 +99,8 @@ int sm_merge_wait(struct sm_pool *pool, struct scat_volume *v, struct scat_snaps
 		r = wait_for_end(pool, v, &op, &why);
 		if (r == -EIO)
 			leave_failed(pool, v, &op, &why);
+		else if (r < 0) /* this process may live on: others end it all the same */
+			sm_lasting_abandon(&op);
 	}
 	if (r == 0)
 		r = sm_lasting_retake(&op, &why);
