@@ -217,7 +217,7 @@ static void is_told_what_failed(const char *way)
 
 /*
  * What it was asked for fails, all is there, and once the disk is whole it works. Where the kernel has begun a
- * merge there is no way back: the volume is neither until then, and it goes on when the pool is activated.
+ * merge there is no way back: the volume is neither until then, and recovery goes on with it.
  */
 static void fails_there(const struct bed *bed, const char *way, uint64_t seed, struct history *h)
 {
@@ -230,10 +230,6 @@ static void fails_there(const struct bed *bed, const char *way, uint64_t seed, s
 		    snapmgr_revert(lab, "p/v@a", &opts, NULL, &err));
 	is_told_what_failed(way);
 	bed_mend();
-	if (bed->stores) {
-		LAB_DO(snapmgr_pool_deactivate(lab, "p", &err));
-		LAB_DO(snapmgr_pool_activate(lab, "p", &err));
-	}
 	bed_settle();
 	now = bed_sum("p/v");
 	lab_show("p/v", &v);
