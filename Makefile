@@ -159,8 +159,9 @@ STEPS_WATCHED = dm_task_create dm_task_run fdatasync pwrite pread open ioctl fcn
 $(B)/tests/bench/steps: private LDFLAGS += $(STEPS_WATCHED:%=-Wl,--wrap=%)
 $(B)/tests/bench/switch: $(MODEL) $(B)/tests/model/wlog.o
 # What runs in the guests whose plug is pulled.
-WORKERS = $(B)/tests/host/plug_work
-$(WORKERS): $(MODEL)
+WORKERS = $(addprefix $(B)/tests/host/,plug_work cut_work)
+$(B)/tests/host/plug_work: $(MODEL)
+$(B)/tests/host/cut_work: private LDFLAGS += -Wl,--wrap=io_submit
 tests: $(WORKERS)
 
 # These make calls of the library fail.
