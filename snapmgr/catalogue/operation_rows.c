@@ -87,7 +87,7 @@ int scat_operation_update(struct scat *cat, const struct scat_operation *op,
 {
 	static const char sql[] =
 		"UPDATE operations SET boot_id=?2,pid=?3,start_ticks=?4,thin=?5,todo=?6,done=?7,"
-		"detail=?8 WHERE id=?1";
+		"detail=?8,resumable=?9 WHERE id=?1";
 	int r = check(op, err);
 
 	if (r < 0)
@@ -95,7 +95,7 @@ int scat_operation_update(struct scat *cat, const struct scat_operation *op,
 	r = scat_run(cat, sql,
 		     ARGS(ARG_INT(op->id), ARG_UUID(&op->boot_id), ARG_INT(op->pid),
 			  ARG_INT(op->start_ticks), ARG_ID(op->thin), ARG_INT(op->todo_bytes),
-			  ARG_INT(op->done_bytes), ARG_TEXT(op->detail)),
+			  ARG_INT(op->done_bytes), ARG_TEXT(op->detail), ARG_INT(op->resumable)),
 		     err);
 	return r < 0 ? r : r == 0 ? -ENOENT : 0;
 }

@@ -21,14 +21,23 @@ struct sprogress_shared {
 	_Atomic uint32_t stop;
 };
 
-static void path_of(const struct sm_uuid *pool, const struct sm_uuid *operation,
-		    char path[SCAT_RUN_PATH])
+void sprogress_dir(const struct sm_uuid *pool, const char *folder, char ret[SPROGRESS_DIR])
 {
-	char p[SNAPMGR_UUID_TEXT], op[SNAPMGR_UUID_TEXT];
+	char text[SNAPMGR_UUID_TEXT];
 
-	sm_uuid_text(pool, p);
-	sm_uuid_text(operation, op);
-	(void)snprintf(path, SCAT_RUN_PATH, "%s/%s/operation.%s", scat_run_dir(), p, op);
+	sm_uuid_text(pool, text);
+	if (*folder)
+		(void)snprintf(ret, SPROGRESS_DIR, "%s/.snapmgr", folder);
+	else
+		(void)snprintf(ret, SPROGRESS_DIR, "%s/%s", scat_run_dir(), text);
+}
+
+static void path_of(const char *dir, const struct sm_uuid *operation, char path[SCAT_RUN_PATH])
+{
+	char text[SNAPMGR_UUID_TEXT];
+
+	sm_uuid_text(operation, text);
+	(void)snprintf(path, SCAT_RUN_PATH, "%s/operation.%s", dir, text);
 }
 
 static struct sprogress_shared *map(int fd, int protection)
@@ -42,14 +51,15 @@ static struct sprogress_shared *map(int fd, int protection)
 	return s == MAP_FAILED ? NULL : s;
 }
 
-void sprogress_make(const struct sm_uuid *pool, const struct sm_uuid *operation,
+void sprogress_make(const char *dir, const struct sm_uuid *operation,
 		    uint64_t done_bytes, uint64_t todo_bytes, struct sprogress *ret)
 {
 	char path[SCAT_RUN_PATH];
 	AUTO(sm_close_fd) int fd = -1;
 
-	*ret = (struct sprogress){ .pool = *pool, .operation = *operation };
-	path_of(pool, operation, path);
+	*ret = (struct sprogress){ .operation = *operation };
+	(void)sm_copy_text(ret->dir, sizeof(ret->dir), dir);
+	path_of(dir, operation, path);
 	(void)SM_STEP("progress.unlink", unlink(path));
 	fd = SM_STEP("progress.open",
 		     open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -100,17 +110,17 @@ void sprogress_drop(struct sprogress *p)
 	if (p->shared)
 		(void)munmap(p->shared, sizeof(*p->shared));
 	if (!sm_uuid_is_null(&p->operation))
-		sprogress_forget(&p->pool, &p->operation);
+		sprogress_forget(p->dir, &p->operation);
 	*p = (struct sprogress){ 0 };
 }
 
-static struct sprogress_shared *look(const struct sm_uuid *pool, const struct sm_uuid *operation)
+static struct sprogress_shared *look(const char *dir, const struct sm_uuid *operation)
 {
 	struct sprogress_shared *s;
 	char path[SCAT_RUN_PATH];
 	AUTO(sm_close_fd) int fd = -1;
 
-	path_of(pool, operation, path);
+	path_of(dir, operation, path);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	s = fd < 0 ? NULL : map(fd, PROT_READ | PROT_WRITE);
 	if (s && atomic_load(&s->magic) != MAGIC) {
@@ -120,10 +130,10 @@ static struct sprogress_shared *look(const struct sm_uuid *pool, const struct sm
 	return s;
 }
 
-int sprogress_look(const struct sm_uuid *pool, const struct sm_uuid *operation,
+int sprogress_look(const char *dir, const struct sm_uuid *operation,
 		   struct sprogress_seen *ret)
 {
-	struct sprogress_shared *s = look(pool, operation);
+	struct sprogress_shared *s = look(dir, operation);
 
 	if (!s)
 		return -ENOENT;
@@ -133,9 +143,9 @@ int sprogress_look(const struct sm_uuid *pool, const struct sm_uuid *operation,
 	return 0;
 }
 
-int sprogress_stop(const struct sm_uuid *pool, const struct sm_uuid *operation)
+int sprogress_stop(const char *dir, const struct sm_uuid *operation)
 {
-	struct sprogress_shared *s = look(pool, operation);
+	struct sprogress_shared *s = look(dir, operation);
 
 	if (!s)
 		return -ENOENT;
@@ -144,10 +154,10 @@ int sprogress_stop(const struct sm_uuid *pool, const struct sm_uuid *operation)
 	return 0;
 }
 
-void sprogress_forget(const struct sm_uuid *pool, const struct sm_uuid *operation)
+void sprogress_forget(const char *dir, const struct sm_uuid *operation)
 {
 	char path[SCAT_RUN_PATH];
 
-	path_of(pool, operation, path);
+	path_of(dir, operation, path);
 	(void)SM_STEP("progress.forget", unlink(path));
 }

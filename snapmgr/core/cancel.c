@@ -14,7 +14,7 @@ struct seek {
 	struct sm_uuid pool;
 	struct scat_operation op;
 	char object[2 * SNAPMGR_NAME_MAX + 2];
-	char pool_name[SNAPMGR_NAME_MAX + 1];
+	char pool_name[SNAPMGR_NAME_MAX + 1], dir[SPROGRESS_DIR];
 	bool found;
 	struct snapmgr_err *err;
 };
@@ -23,6 +23,7 @@ static void found(struct seek *s, struct sm_pool *pool)
 {
 	s->found = true;
 	s->pool = pool->b.uuid;
+	sprogress_dir(&pool->b.uuid, pool->b.dir, s->dir);
 	(void)sm_copy_text(s->pool_name, sizeof(s->pool_name), pool->row.name);
 	sm_lasting_object(pool, &s->op, s->object);
 }
@@ -108,12 +109,12 @@ static int ask_and_wait(struct seek *s)
 	struct sprogress_seen seen;
 	int r = 1;
 
-	if (sprogress_stop(&s->pool, &s->op.uuid) < 0 && sm_lasting_owner_alive(&s->op) &&
+	if (sprogress_stop(s->dir, &s->op.uuid) < 0 && sm_lasting_owner_alive(&s->op) &&
 	    look_again(s) > 0)
 		return slow(s, s->err);
 	while (r > 0 && sm_lasting_owner_alive(&s->op)) {
 		/* The file goes last, so the catalogue need not be asked before. */
-		r = sprogress_look(&s->pool, &s->op.uuid, &seen) == 0 ? 1 : look_again(s);
+		r = sprogress_look(s->dir, &s->op.uuid, &seen) == 0 ? 1 : look_again(s);
 		if (r > 0 && sm_monotonic_ns() > until_ns)
 			return slow(s, s->err);
 		if (r > 0)
@@ -130,7 +131,9 @@ static int settle(struct seek *s)
 	int r;
 
 	sm_uuid_text(&s->pool, uuid);
+	s->sm->leave_dead = true;
 	r = sm_pool_open(s->sm, uuid, true, &pool, s->err);
+	s->sm->leave_dead = false;
 	if (r < 0)
 		return r;
 	r = scat_operation_by_uuid(pool.cat, &s->op.uuid, &s->op, s->err);

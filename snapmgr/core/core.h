@@ -29,6 +29,7 @@ struct snapmgr {
 	struct slock parked_lock;  /* its lock, not held */
 	snapmgr_report_fn *report; /* of a recovery that somebody asked for; else NULL */
 	void *report_data;
+	bool leave_dead; /* what can be gone on with is not: it shall be cancelled */
 };
 /* sm_warn() - tell the caller something that fails nothing. */
 void sm_warn(const struct snapmgr *sm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

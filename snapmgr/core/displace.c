@@ -260,7 +260,7 @@ static int keep_or_drop(struct sm_pool *pool, struct sm_head_change *change,
 
 	if (r < 0)
 		return r;
-	d->kept = d->swap || (!d->no_undo && change->volume->undo_keep > 0);
+	d->kept = !d->lost && (d->swap || (!d->no_undo && change->volume->undo_keep > 0));
 	if (!d->kept)
 		return scat_garbage_add(pool->cat, d->old_thin, err);
 	sm_uuid_make(&undo.uuid);

@@ -24,6 +24,7 @@ struct sm_displace {
 	uint64_t old_size_bytes;
 	int64_t old_parent;
 	struct scat_undo *swap; /* undo: the point that the head is swapped with; NULL: a revert */
+	bool lost;		/* it is a mixture, which nobody wants back */
 	bool kept;		/* the displaced head is an undo point now */
 	bool together;		/* with those of the same operation, and so is its undo point */
 	bool quiet;		/* no message of its own */

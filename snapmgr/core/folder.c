@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Pools that are folders: their owner, and the links that they are found by. */
 #include "snapmgr/core/folder.h"
+#include "snapmgr/core/rewrite.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -401,7 +402,9 @@ static int open_writable(struct sm_folder *f, struct sm_pool *ret, struct snapmg
 		r = sm_folder_catalogue(ret, f, true, err);
 	if (r == 0)
 		r = see_boot(ret, f, err);
-	return r == 0 ? sm_pool_finish_others(ret, err) : r;
+	if (r == 0)
+		r = sm_pool_finish_others(ret, err);
+	return r == 0 && !ret->sm->leave_dead ? sm_rewrite_tend(ret, err) : r;
 }
 
 static int open_readable(const struct sm_folder *f, struct sm_pool *ret, struct snapmgr_err *err)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "snapmgr/core/folder.h"
+#include "snapmgr/core/lasting.h"
 
 #define BLOCK_BYTES 512u
 
@@ -308,6 +309,8 @@ static int refuse(struct sm_pool *pool, const struct sm_folder *f,
 			"first, if that host is down for good",
 			f->host, f->name, f->dir);
 	r = sm_folder_catalogue(pool, f, true, err);
+	if (r == 0)
+		r = sm_lasting_none_alive(pool, err);
 	if (r == 0 && !o->force)
 		r = scat_snapshot_each(pool->cat, -1, held, &d, err);
 	return r == 0 ? sm_folder_down(pool, false, err) : r;

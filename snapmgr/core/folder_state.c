@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "snapmgr/core/folder.h"
+#include "snapmgr/core/rewrite.h"
 
 static int map_one(const struct scat_volume *v, void *data)
 {
@@ -38,6 +39,10 @@ static int bring_up(struct snapmgr *sm, struct sm_pool *pool, struct sm_folder *
 		r = sm_recover_abandoned(pool, err);
 	if (r == 0)
 		r = sm_folder_claim(f, err);
+	if (r == 0 && pool->row.operations)
+		r = sm_lasting_reap(pool, err);
+	if (r == 0)
+		r = sm_rewrite_tend(pool, err);
 	if (r == 0)
 		r = scat_volume_each(pool->cat, map_one, pool, err);
 	return r;
@@ -81,6 +86,8 @@ int sm_folder_let_go(struct snapmgr *sm, const char *name, const char *state,
 		return sm_fail(err, SNAPMGR_IN_USE, EBUSY, "host '%s' has pool '%s': do it there",
 			       f.host, f.name);
 	r = sm_folder_catalogue(&pool, &f, true, err);
+	if (r == 0)
+		r = sm_lasting_none_alive(&pool, err);
 	if (r == 0 && pool.lock.abandoned)
 		r = sm_recover_abandoned(&pool, err);
 	if (r == 0)

@@ -83,14 +83,15 @@ static int reread(struct sm_pool *pool, const struct sm_uuid *uuid, int r)
 
 static void start(struct sm_pool *pool, const struct scat_operation *row, struct sm_lasting *op)
 {
-	char object[2 * SNAPMGR_NAME_MAX + 2];
+	char object[2 * SNAPMGR_NAME_MAX + 2], dir[SPROGRESS_DIR];
 
 	sm_lasting_object(pool, row, object);
 	op->pool = pool;
 	op->row = *row;
 	(void)snprintf(op->what, sizeof(op->what), "%s %s/%s", row->verb, pool->row.name, object);
 	op->what[sizeof(op->what) - 1] = '\0';
-	sprogress_make(&pool->b.uuid, &row->uuid, 0, row->todo_bytes, &op->progress);
+	sprogress_dir(&pool->b.uuid, pool->b.dir, dir);
+	sprogress_make(dir, &row->uuid, 0, row->todo_bytes, &op->progress);
 	sm_pool_unlock(pool);
 }
 

@@ -134,6 +134,8 @@ int sm_merge_settle(struct sm_pool *pool, const struct scat_operation *op, char 
  */
 int sm_lasting_settle(struct sm_pool *pool, const struct scat_operation *op, char said[SM_SAID],
 		      struct snapmgr_err *err);
+/* sm_lasting_none_alive() - -EBUSY (in_use) where somebody is at work in the pool */
+int sm_lasting_none_alive(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_lasting_object() - "vol", "vol@snap" or the pool's name, of what it changes */
 void sm_lasting_object(struct sm_pool *pool, const struct scat_operation *op,
 		       char ret[2 * SNAPMGR_NAME_MAX + 2]);

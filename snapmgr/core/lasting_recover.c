@@ -6,12 +6,22 @@
 #include "snapmgr/core/create.h"
 #include "snapmgr/core/fill.h"
 #include "snapmgr/core/lasting.h"
+#include "snapmgr/core/rewrite.h"
+
+/* Filled beside the head, or into it: only a file is. */
+static int settle_revert(struct sm_pool *pool, const struct scat_operation *op, char said[SM_SAID],
+			 struct snapmgr_err *err)
+{
+	return pool->b.driver->rewrite ? sm_rewrite_settle(pool, op, said, err) :
+					 sm_fill_settle(pool, op, said, err);
+}
 
 const struct sm_lasting_verb sm_lasting_verbs[] = {
 	{ "copy", sm_copy_settle },
 	{ "create", sm_copy_settle },
 	{ "merge", sm_merge_settle },
-	{ "revert", sm_fill_settle },
+	{ "revert", settle_revert },
+	{ "undo", settle_revert },
 	{ NULL, NULL },
 };
 
@@ -68,6 +78,7 @@ int sm_lasting_settle(struct sm_pool *pool, const struct scat_operation *op, cha
 {
 	const struct sm_lasting_verb *v = sm_lasting_verbs;
 	struct scat_operation left;
+	char dir[SPROGRESS_DIR];
 	int r;
 
 	while (v->verb && strcmp(v->verb, op->verb) != 0)
@@ -77,9 +88,37 @@ int sm_lasting_settle(struct sm_pool *pool, const struct scat_operation *op, cha
 	if (r == -EIO && sm_pool_reopen(pool, NULL) == 0 &&
 	    scat_operation_by_uuid(pool->cat, &op->uuid, &left, NULL) == -ENOENT)
 		r = 0; /* the commit arrived all the same */
+	sprogress_dir(&pool->b.uuid, pool->b.dir, dir);
 	if (r == 0)
-		sprogress_forget(&pool->b.uuid, &op->uuid);
+		sprogress_forget(dir, &op->uuid);
 	return r;
+}
+
+struct busy {
+	struct sm_pool *pool;
+	struct snapmgr_err *err;
+};
+
+static int refuse_alive(const struct scat_operation *op, void *data)
+{
+	const struct busy *b = data;
+	char object[2 * SNAPMGR_NAME_MAX + 2], uuid[SNAPMGR_UUID_TEXT];
+
+	if (!sm_lasting_owner_alive(op))
+		return 0;
+	sm_lasting_object(b->pool, op, object);
+	sm_uuid_text(&op->uuid, uuid);
+	return sm_fail(b->err, SNAPMGR_IN_USE, EBUSY,
+		       "pool '%s' is in use: process %d is at work on '%s' (%s); 'snapmgr cancel %s' "
+		       "ends that",
+		       b->pool->row.name, op->pid, object, op->verb, uuid);
+}
+
+int sm_lasting_none_alive(struct sm_pool *pool, struct snapmgr_err *err)
+{
+	struct busy b = { pool, err };
+
+	return pool->row.operations ? scat_operation_each(pool->cat, refuse_alive, &b, err) : 0;
 }
 
 /* ---- those of the dead ---- */

@@ -143,6 +143,7 @@ static int commit(struct sm_pool *pool, struct scat_volume *v, struct source *so
 {
 	struct scat_operation op = { .id = 0 };
 	struct scat *cat = pool->cat;
+	char dir[SPROGRESS_DIR];
 	int r = scat_begin(cat, err);
 
 	v->c.state = SCAT_AVAILABLE;
@@ -159,8 +160,9 @@ static int commit(struct sm_pool *pool, struct scat_volume *v, struct source *so
 	if (r == 0)
 		r = scat_commit(cat, true, err);
 	scat_rollback(cat);
+	sprogress_dir(&pool->b.uuid, pool->b.dir, dir);
 	if (r == 0 && op.id)
-		sprogress_forget(&pool->b.uuid, &op.uuid);
+		sprogress_forget(dir, &op.uuid);
 	return r;
 }
 

@@ -33,10 +33,12 @@ static void fill_progress(const struct sm_pool *pool, const struct scat_operatio
 			  struct snapmgr_operation *op)
 {
 	struct sprogress_seen seen;
+	char dir[SPROGRESS_DIR];
 
 	op->done_bytes = row->done_bytes;
 	op->todo_bytes = row->todo_bytes;
-	if (op->dead || sprogress_look(&pool->b.uuid, &row->uuid, &seen) < 0)
+	sprogress_dir(&pool->b.uuid, pool->b.dir, dir);
+	if (op->dead || sprogress_look(dir, &row->uuid, &seen) < 0)
 		return;
 	op->done_bytes = seen.done_bytes;
 	op->todo_bytes = seen.todo_bytes;

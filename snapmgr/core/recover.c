@@ -183,6 +183,8 @@ static int heal_file(const struct scat_volume *v, void *data)
 	struct scat_volume now = *v;
 	struct sm_vdev dev;
 
+	if (is_held(h->pool, v)) /* what it holds is for the operation to know */
+		return 0;
 	sm_volume_device(h->pool, &now, &dev);
 	return heal_volume(h, &dev, &now);
 }

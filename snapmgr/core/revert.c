@@ -7,6 +7,7 @@
 #include "snapmgr/core/core.h"
 #include "snapmgr/core/displace.h"
 #include "snapmgr/core/fill.h"
+#include "snapmgr/core/rewrite.h"
 #include "snapmgr/core/store.h"
 #include "snapmgr/core/strategy.h"
 #include "snapmgr/core/together.h"
@@ -143,6 +144,13 @@ static int repoint(struct sm_found *f, struct sm_displace *d, struct snapmgr_err
 	d->change.volume = &f->volume;
 	d->change.snapshot = &f->snapshot;
 	r = sm_id_make(&f->pool, sm_make_copy, &source, &id, err);
+	if (r == 0 && sm_rewrite_wanted(&f->pool)) {
+		d->change.thin = id;
+		r = sm_rewrite(&f->pool, d, &f->snapshot, err);
+		if (r < 0 && r != -ECANCELED && f->pool.lock.held)
+			sm_message_volume_failed(&f->pool, &f->volume, err);
+		return r;
+	}
 	if (r == 0) {
 		d->change.thin = id;
 		r = sm_displace(&f->pool, d, 1, err);

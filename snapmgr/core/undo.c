@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "snapmgr/core/core.h"
+#include "snapmgr/core/rewrite.h"
 #include "snapmgr/core/store.h"
 #include "snapmgr/core/strategy.h"
 #include "snapmgr/core/together.h"
@@ -126,6 +127,12 @@ static int swap(struct sm_found *f, struct sm_displace *d, struct snapmgr_err *e
 	d->change.parent = f->undo.parent;
 	if (f->pool.b.driver->stores)
 		return sm_merge(&f->pool, d, f->undo.thin, NULL, err);
+	if (sm_rewrite_wanted(&f->pool)) {
+		r = sm_rewrite(&f->pool, d, NULL, err);
+		if (r < 0 && r != -ECANCELED && f->pool.lock.held)
+			sm_message_volume_failed(&f->pool, &f->volume, err);
+		return r;
+	}
 	r = sm_displace(&f->pool, d, 1, err);
 	if (r < 0 && sm_head_abort(&f->pool, &d->change))
 		sm_message_volume_failed(&f->pool, &f->volume, err);

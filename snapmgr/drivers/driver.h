@@ -13,6 +13,7 @@
 
 #include "base.h"
 #include "dm/sdm.h"
+#include "io/sio.h"
 
 struct sm_driver;
 
@@ -194,6 +195,43 @@ struct sm_store_driver {
 		     struct snapmgr_err *err);
 };
 
+/* ---- of drivers that copy into a head, which takes long ---- */
+
+struct sm_watch { /* of one long copy; zeroed: nobody looks */
+	sio_progress_fn *progress;
+	sio_checkpoint_fn *checkpoint;
+	void *data;
+	uint64_t resume_at; /* a checkpoint of an earlier one */
+};
+/* What a head holds: the contents of @id; where @to is not 0, a mixture with those of @to. */
+struct sm_contents {
+	uint32_t id, to;
+};
+/*
+ * repoint and snapshot, in steps, each durable when it returns: the core lets go of the pool's lock
+ * while keep and fill copy. @fd is the head's, claimed.
+ */
+struct sm_rewrite_driver {
+	/* Does this pool copy at all? Else repoint and snapshot take no time. */
+	bool (*lasts)(const struct sm_backend *b);
+	/* Bytes that are allocated for what @v holds. */
+	int (*room)(const struct sm_backend *b, const struct sm_vdev *v, uint64_t *ret,
+		    struct snapmgr_err *err);
+	/* What the head holds becomes the contents of @id as well. */
+	int (*keep)(const struct sm_backend *b, const struct sm_vdev *v, int fd, uint32_t id,
+		    const struct sm_watch *watch, struct snapmgr_err *err);
+	/* That again, away. Absent is success. */
+	int (*forget)(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
+	int (*holds)(const struct sm_backend *b, const struct sm_vdev *v,
+		     struct sm_contents *ret, struct snapmgr_err *err);
+	/* From here on it is what the core says; before fill begins, and after it has ended. */
+	int (*mark)(const struct sm_backend *b, const struct sm_vdev *v,
+		    const struct sm_contents *contents, struct snapmgr_err *err);
+	/* The head's contents and size become those of @id. */
+	int (*fill)(const struct sm_backend *b, const struct sm_vdev *v, int fd, uint32_t id,
+		    const struct sm_watch *watch, struct snapmgr_err *err);
+};
+
 typedef int sm_id_fn(uint32_t id, uint64_t mapped_bytes, uint64_t exclusive_bytes, void *data);
 
 #define SM_NOWHERE UINT64_MAX /* not mapped, or behind the end: reads as zero */
@@ -228,6 +266,9 @@ struct sm_driver {
 	/* Where the core hands out what ids lie on: then it calls these in place of make, copy, repoint,
 	 * and drop takes down what is mapped of an id. NULL: the kernel hands it out. */
 	const struct sm_store_driver *stores;
+
+	/* Where repoint and snapshot may have to copy: the same in steps. NULL: they never do. */
+	const struct sm_rewrite_driver *rewrite;
 
 	/* Where a revert copies, it fills a new id that is mapped for it beside the head. Else repoint
 	 * does all that its strategies need. */

@@ -9,6 +9,7 @@ const struct sm_driver sm_driver_file = {
 	.strategies = strategies,
 	.online = true,
 	.files = true,
+	.rewrite = &file_rewrite,
 	.lacks = file_lacks,
 	.space = file_space,
 	.ids = file_ids,

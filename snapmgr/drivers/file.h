@@ -38,30 +38,30 @@ int file_unlink(const char *path, struct snapmgr_err *err);
  * file_share() - @to, in place, made equal to @from, sizes included, and on the disk
  *
  * By shared extents where the pool has them, else by copying what is allocated.
+ * @watch: of that copying; NULL: nobody looks
  */
 int file_share(const struct sm_backend *b, int from, int to, const char *to_path,
-	       struct snapmgr_err *err);
+	       const struct sm_watch *watch, struct snapmgr_err *err);
 /* file_share_new() - the same into a new file; what has that name is only its name, and goes. */
 int file_share_new(const struct sm_backend *b, int from, const char *to_path,
-		   struct snapmgr_err *err);
+		   const struct sm_watch *watch, struct snapmgr_err *err);
 
 /* ---- what a volume's file holds (file_switch.c) ---- */
 
 /*
  * The head's contents change in place, and not in one step. So beside the catalogue, which says what
- * they shall be, this says what they are: those of @id; where @to is not 0, a mixture with those of @to.
+ * they shall be, a mark says what they are.
  */
-struct file_mark {
-	uint32_t id, to;
-};
 /* file_mark_read() - -ENOENT where there is none: then it holds what the catalogue says. */
-int file_mark_read(const struct sm_backend *b, const struct sm_vdev *v, struct file_mark *ret,
+int file_mark_read(const struct sm_backend *b, const struct sm_vdev *v, struct sm_contents *ret,
 		   struct snapmgr_err *err);
 int file_mark_write(const struct sm_backend *b, const struct sm_vdev *v,
-		    const struct file_mark *mark, struct snapmgr_err *err);
+		    const struct sm_contents *mark, struct snapmgr_err *err);
 void file_mark_path(const struct sm_backend *b, const struct sm_vdev *v, char ret[FILE_PATH]);
 
 /* ---- the slots ---- */
+
+extern const struct sm_rewrite_driver file_rewrite; /* file_rewrite.c */
 
 int file_name_free(const struct sm_backend *b, const char *volume, struct snapmgr_err *err);
 const char *file_lacks(const struct sm_backend *b, const char *strategy);

@@ -10,6 +10,8 @@
 #include "io/sio.h"
 #include "snapmgr/drivers/file.h"
 
+#define CHECKPOINT_BYTES (256 * SM_MIB)
+
 /* Whole, holes too. The sizes first: the kernel shares a last block that is not full only at an end. */
 static int reflink(int from, int to, uint64_t size)
 {
@@ -22,11 +24,21 @@ static int reflink(int from, int to, uint64_t size)
 }
 
 /* What is allocated; the rest becomes a hole. */
-static int copy(int from, int to, uint64_t size, const char *to_path, struct snapmgr_err *err)
+static int copy(int from, int to, uint64_t size, const char *to_path, const struct sm_watch *watch,
+		struct snapmgr_err *err)
 {
 	const struct sio_side source = { .fd = from, .name = "its source" };
 	const struct sio_side target = { .fd = to, .name = to_path };
-	const struct sio_copy_opts opts = { .size = sizeof(opts), .len = size, .no_flush = true };
+	const struct sio_copy_opts opts = {
+		.size = sizeof(opts),
+		.len = size,
+		.no_flush = !watch || !watch->checkpoint,
+		.resume_at = watch ? watch->resume_at : 0,
+		.progress = watch ? watch->progress : NULL,
+		.checkpoint = watch ? watch->checkpoint : NULL,
+		.checkpoint_bytes = CHECKPOINT_BYTES,
+		.data = watch ? watch->data : NULL,
+	};
 	struct stat st;
 
 	if (fstat(to, &st) < 0 ||
@@ -36,13 +48,13 @@ static int copy(int from, int to, uint64_t size, const char *to_path, struct sna
 }
 
 int file_share(const struct sm_backend *b, int from, int to, const char *to_path,
-	       struct snapmgr_err *err)
+	       const struct sm_watch *watch, struct snapmgr_err *err)
 {
 	struct stat st;
 	int r = fstat(from, &st) < 0 ? -errno : 0;
 
 	if (r == 0 && !b->reflink) {
-		r = copy(from, to, (uint64_t)st.st_size, to_path, err);
+		r = copy(from, to, (uint64_t)st.st_size, to_path, watch, err);
 		if (r < 0)
 			return r;
 	} else if (r == 0) {
@@ -55,7 +67,7 @@ int file_share(const struct sm_backend *b, int from, int to, const char *to_path
 
 /* Never truncated: it may be a second name of a snapshot. */
 int file_share_new(const struct sm_backend *b, int from, const char *to_path,
-		   struct snapmgr_err *err)
+		   const struct sm_watch *watch, struct snapmgr_err *err)
 {
 	AUTO(sm_close_fd) int to = -1;
 	int r = file_unlink(to_path, err);
@@ -66,7 +78,7 @@ int file_share_new(const struct sm_backend *b, int from, const char *to_path,
 		     open(to_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
 	if (to < 0)
 		return file_failed(err, errno, "make", to_path);
-	r = file_share(b, from, to, to_path, err);
+	r = file_share(b, from, to, to_path, watch, err);
 	if (r < 0)
 		(void)file_unlink(to_path, NULL);
 	return r;

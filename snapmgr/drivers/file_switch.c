@@ -25,12 +25,12 @@ void file_mark_path(const struct sm_backend *b, const struct sm_vdev *v, char re
 	(void)snprintf(ret, FILE_PATH, "%s/" SM_FILE_FOLDER "/%s.mark", b->dir, text);
 }
 
-int file_mark_read(const struct sm_backend *b, const struct sm_vdev *v, struct file_mark *ret,
+int file_mark_read(const struct sm_backend *b, const struct sm_vdev *v, struct sm_contents *ret,
 		   struct snapmgr_err *err)
 {
 	char path[FILE_PATH], text[32] = "";
 	AUTO(sm_close_fd) int fd = -1;
-	struct file_mark mark;
+	struct sm_contents mark;
 
 	file_mark_path(b, v, path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -48,7 +48,7 @@ int file_mark_read(const struct sm_backend *b, const struct sm_vdev *v, struct f
 
 /* One line of one length, in place: a sector, which is written whole or not at all. */
 int file_mark_write(const struct sm_backend *b, const struct sm_vdev *v,
-		    const struct file_mark *mark, struct snapmgr_err *err)
+		    const struct sm_contents *mark, struct snapmgr_err *err)
 {
 	char path[FILE_PATH], text[32];
 	AUTO(sm_close_fd) int fd = -1;
@@ -65,7 +65,7 @@ int file_mark_write(const struct sm_backend *b, const struct sm_vdev *v,
 int file_live(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,
 	      struct snapmgr_err *err)
 {
-	struct file_mark mark;
+	struct sm_contents mark;
 	int r = file_mark_read(b, v, &mark, err);
 
 	if (r < 0)
@@ -89,7 +89,7 @@ static int take(const struct sm_backend *b, const struct sm_snap_item *item,
 		r = fd = own = file_open(path, O_RDONLY, err);
 	if (r >= 0 && SM_STEP("file.flush", fdatasync(fd)) < 0)
 		r = file_failed(err, errno, "flush", path);
-	return r < 0 ? r : file_share_new(b, fd, to, err);
+	return r < 0 ? r : file_share_new(b, fd, to, NULL, err);
 }
 
 int file_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n,
@@ -128,7 +128,7 @@ static int keep_old(const struct sm_backend *b, const struct sm_switch_item *ite
 	char to[FILE_PATH];
 
 	file_id_path(b, item->old_id, "img", to);
-	return file_share_new(b, item->claim_fd, to, err);
+	return file_share_new(b, item->claim_fd, to, NULL, err);
 }
 
 static bool wants_old(const struct sm_backend *b, const struct sm_switch_item *item)
@@ -142,7 +142,7 @@ static int keep_all(const struct sm_backend *b, const struct sm_switch_item *ite
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		const struct file_mark now = { items[i].old_id, 0 };
+		const struct sm_contents now = { items[i].old_id, 0 };
 
 		if (is_resize(&items[i]))
 			continue;
@@ -192,7 +192,7 @@ static int resize(const struct sm_backend *b, const struct sm_switch_item *item,
 static int fill(const struct sm_backend *b, const struct sm_vdev *v, int fd, uint32_t id,
 		uint64_t size_bytes, struct snapmgr_err *err)
 {
-	const struct file_mark done = { id, 0 };
+	const struct sm_contents done = { id, 0 };
 	char source[FILE_PATH], path[FILE_PATH];
 	AUTO(sm_close_fd) int from = -1;
 	int r;
@@ -201,7 +201,7 @@ static int fill(const struct sm_backend *b, const struct sm_vdev *v, int fd, uin
 	file_id_path(b, id, "img", source);
 	r = from = file_open(source, O_RDONLY, err);
 	if (r >= 0)
-		r = file_share(b, from, fd, path, err);
+		r = file_share(b, from, fd, path, NULL, err);
 	if (r == 0 && size_bytes && SM_STEP("file.size", ftruncate(fd, (off_t)size_bytes)) < 0)
 		r = file_failed(err, errno, "resize", path);
 	return r == 0 ? file_mark_write(b, v, &done, err) : r;
@@ -231,7 +231,7 @@ static int begin_all(const struct sm_backend *b, const struct sm_switch_item *it
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		const struct file_mark mixture = { items[i].old_id, items[i].v->id };
+		const struct sm_contents mixture = { items[i].old_id, items[i].v->id };
 
 		if (!is_resize(&items[i]))
 			r = file_mark_write(b, items[i].v, &mixture, err);
@@ -270,7 +270,7 @@ int file_repoint(struct sm_backend *b, const struct sm_switch_item *items, size_
 
 /* A mixture: to where the catalogue says, or where that is gone to the other. */
 static int finish(const struct sm_backend *b, const struct sm_vdev *v, int fd,
-		  const struct file_mark *mark, uint32_t *ret_id, struct snapmgr_err *err)
+		  const struct sm_contents *mark, uint32_t *ret_id, struct snapmgr_err *err)
 {
 	uint32_t first = v->id == mark->id ? mark->id : mark->to;
 	uint32_t second = first == mark->id ? mark->to : mark->id;
@@ -290,7 +290,7 @@ static int finish(const struct sm_backend *b, const struct sm_vdev *v, int fd,
 int file_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,
 	      uint64_t *ret_bytes, struct snapmgr_err *err)
 {
-	struct file_mark mark = { v->id, 0 };
+	struct sm_contents mark = { v->id, 0 };
 	char path[FILE_PATH];
 	AUTO(sm_close_fd) int fd = -1;
 	struct stat st;

@@ -141,7 +141,7 @@ static int make_own(const struct sm_backend *b, uint32_t id, const char *head,
 	file_id_path(b, id, "part", part);
 	r = from = file_open(source, O_RDONLY, err);
 	if (r >= 0)
-		r = file_share_new(b, from, part, err);
+		r = file_share_new(b, from, part, NULL, err);
 	if (r == 0 && SM_STEP("file.rename", rename(part, head)) < 0)
 		r = file_failed(err, errno, "make", head);
 	return r == 0 ? file_unlink(source, err) : r;
@@ -190,7 +190,7 @@ int file_place(const struct sm_backend *b, const struct sm_vdev *v, struct snapm
 int file_withdraw(const struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err)
 {
 	char path[FILE_PATH], head[FILE_PATH], mark_path[FILE_PATH];
-	struct file_mark mark;
+	struct sm_contents mark;
 
 	file_head_path(b, v->volume, path);
 	file_id_path(b, v->id, "head", head);

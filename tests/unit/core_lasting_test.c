@@ -101,6 +101,7 @@ ATF_TC_WITHOUT_HEAD(others_see_how_far_it_is_and_may_ask_it_to_stop);
 ATF_TC_BODY(others_see_how_far_it_is_and_may_ask_it_to_stop, tc)
 {
 	struct snapmgr_operation op;
+	char dir[SPROGRESS_DIR];
 	struct lasting l;
 
 	rig_up();
@@ -112,7 +113,8 @@ ATF_TC_BODY(others_see_how_far_it_is_and_may_ask_it_to_stop, tc)
 	ATF_CHECK_STREQ("v", op.object);
 	ATF_CHECK(op.lasting && !op.dead && !op.resumable && !op.stopping);
 	ATF_CHECK(op.done_bytes == 400 && op.todo_bytes == 1000 && op.pid == getpid());
-	MUST(sprogress_stop(&l.f.pool.b.uuid, &l.op.row.uuid));
+	sprogress_dir(&l.f.pool.b.uuid, "", dir);
+	MUST(sprogress_stop(dir, &l.op.row.uuid));
 	ATF_CHECK(listed().stopping);
 	ATF_CHECK_EQ(-ECANCELED, sm_lasting_progress(&l.op, 500, 1000));
 	sm_lasting_undo(&l.op);
