@@ -40,7 +40,7 @@ DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	file.c file_copy.c file_loop.c file_pool.c file_switch.c file_rewrite.c file_volume.c \
 	names.c regions.c registry.c thin.c thin_diff.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_wipe.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
-	diff.c fill.c revert_clone.c rewrite.c rewrite_settle.c \
+	diff.c fill.c revert_clone.c rewrite.c rewrite_settle.c snapshot_copy.c clone_copy.c \
 	backup.c inactive.c inventory.c lasting.c lasting_recover.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \
 	activate.c aside.c capabilities.c claim.c claim_file.c cancel.c copy.c copy_source.c copy_within.c create.c create_blank.c delete.c displace.c find.c \
 	folder.c folder_check.c folder_create.c folder_show.c folder_state.c \

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "snapmgr/core/create.h"
+#include "snapmgr/core/rewrite.h"
 
 #define UNDO_KEEP 3u
 
@@ -158,6 +159,8 @@ static int make_volume(struct sm_pool *pool, struct scat_volume *v,
 
 	if (r == 0)
 		r = sm_id_make(pool, make, arg, &v->c.thin, err);
+	if (r == 0 && make == sm_make_copy && sm_rewrite_wanted(pool))
+		return sm_clone_copy(pool, v, o, err);
 	if (r == 0) {
 		r = write_rows(pool, v, o, err);
 		if (r < 0 && r != -EIO) /* after -EIO nobody knows: the next one of that id looks */

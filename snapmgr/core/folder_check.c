@@ -57,6 +57,8 @@ static int check_volume(const struct scat_volume *v, void *data)
 	struct check *c = data;
 	char what[SNAPMGR_NAME_MAX + 16], path[SM_POOL_DIR + SNAPMGR_NAME_MAX + 8];
 
+	if (v->c.state == SCAT_CREATING || v->c.state == SCAT_REVERTING) /* not as it will be */
+		return 0;
 	(void)snprintf(what, sizeof(what), "volume '%s'", v->c.name);
 	(void)snprintf(path, sizeof(path), "%s/%s.img", c->pool.b.dir, v->c.name);
 	return check_file(c, what, path, v->c.size_bytes);
@@ -67,6 +69,8 @@ static int check_snapshot(const struct scat_snapshot *s, void *data)
 	struct check *c = data;
 	char what[2 * SNAPMGR_NAME_MAX + 24], path[SM_POOL_DIR + 40];
 
+	if (s->c.state == SCAT_CREATING)
+		return 0;
 	(void)snprintf(what, sizeof(what), "snapshot '%s@%s'", s->volume_name, s->c.name);
 	id_path(c, s->c.thin, "img", path, sizeof(path));
 	return check_file(c, what, path, s->c.size_bytes);

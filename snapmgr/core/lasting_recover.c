@@ -22,6 +22,8 @@ const struct sm_lasting_verb sm_lasting_verbs[] = {
 	{ "merge", sm_merge_settle },
 	{ "revert", settle_revert },
 	{ "undo", settle_revert },
+	{ "snapshot", sm_snapshot_settle },
+	{ "clone", sm_clone_settle },
 	{ NULL, NULL },
 };
 

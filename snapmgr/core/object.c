@@ -188,6 +188,20 @@ static void fill_common(const struct sm_pool *pool, const struct scat_common *c,
 	o->used_bytes = o->exclusive_bytes = o->parts_taken = UINT64_MAX;
 }
 
+/* Who died while he changed it in place has left a mixture, whatever the catalogue says. */
+static enum scat_state volume_state(const struct sm_pool *pool, const struct scat_volume *v,
+				    const struct sm_vdev *dev)
+{
+	const enum scat_state now = sm_state_now(pool, v->c.state, v->c.name, NULL);
+	const struct sm_rewrite_driver *rewrite = pool->b.driver->rewrite;
+	struct sm_contents holds;
+
+	return now == SCAT_AVAILABLE && rewrite &&
+			       rewrite->holds(&pool->b, dev, &holds, NULL) == 0 && holds.to ?
+		       SCAT_REVERTING :
+		       now;
+}
+
 int sm_object_volume(struct sm_pool *pool, const struct scat_volume *v, struct snapmgr_object *ret,
 		     struct snapmgr_err *err)
 {
@@ -199,8 +213,8 @@ int sm_object_volume(struct sm_pool *pool, const struct scat_volume *v, struct s
 
 	fill_common(pool, &v->c, &o);
 	(void)sm_copy_text(o.volume, sizeof(o.volume), v->c.name);
-	(void)sm_copy_text(o.state, sizeof(o.state),
-			   scat_state_name(sm_state_now(pool, v->c.state, v->c.name, NULL)));
+	sm_volume_device(pool, v, &dev);
+	(void)sm_copy_text(o.state, sizeof(o.state), scat_state_name(volume_state(pool, v, &dev)));
 	o.autostart = v->autostart;
 	o.guest = v->guest;
 	o.revert_support = v->revert_support;
@@ -215,7 +229,6 @@ int sm_object_volume(struct sm_pool *pool, const struct scat_volume *v, struct s
 		(void)sm_copy_text(o.group, sizeof(o.group), group.name);
 	else if (r != -ENOENT)
 		return r;
-	sm_volume_device(pool, v, &dev);
 	r = fill_parent(pool, v->c.parent, &o, err);
 	if (r == 0)
 		r = fill_device(pool, &v->c.uuid, &dev, &o, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /**
- * rewrite.h - reverts, undos and snapshots of a file that has to be copied
+ * rewrite.h - reverts, undos, snapshots and clones of a file that has to be copied
  *
  * A lasting operation, for which the pool's lock is free and the volume's file stays claimed:
  *
@@ -50,6 +50,26 @@ int sm_rewrite_tend(struct sm_pool *pool, struct snapmgr_err *err);
 /* sm_rewrite_settle() - the handler of sm_lasting_verbs: back to what was before */
 int sm_rewrite_settle(struct sm_pool *pool, const struct scat_operation *op, char *said,
 		      struct snapmgr_err *err);
+
+/* ---- snapshot_copy.c ---- */
+
+/* sm_snapshot_copy() - @s, described but for its id, of @v, whose file is claimed as @fd; after
+ * sm_op_begin(). The lock is free meanwhile, and held afterwards. */
+int sm_snapshot_copy(struct sm_pool *pool, struct scat_volume *v, struct scat_snapshot *s,
+		     const struct sm_vdev *dev, int fd, const struct snapmgr_snapshot_opts *opts,
+		     struct snapmgr_err *err);
+/* sm_snapshot_settle() - the handler of sm_lasting_verbs */
+int sm_snapshot_settle(struct sm_pool *pool, const struct scat_operation *op, char *said,
+		       struct snapmgr_err *err);
+
+/* ---- clone_copy.c ---- */
+
+/* sm_clone_copy() - @v, described, with the id of its source's second name; after sm_op_begin(). */
+int sm_clone_copy(struct sm_pool *pool, struct scat_volume *v, const struct snapmgr_create_opts *o,
+		  struct snapmgr_err *err);
+/* sm_clone_settle() - the handler of sm_lasting_verbs */
+int sm_clone_settle(struct sm_pool *pool, const struct scat_operation *op, char *said,
+		    struct snapmgr_err *err);
 
 /* ---- rewrite.c for rewrite_settle.c ---- */
 

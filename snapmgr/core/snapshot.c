@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "snapmgr/core/rewrite.h"
 #include "snapmgr/core/store.h"
 
 struct item { /* one snapshot that is wanted */
@@ -403,6 +404,9 @@ static int run(struct work *w, struct snapmgr_err *err)
 
 	if (r < 0)
 		return r;
+	if (w->n == 1 && !w->of_group && sm_rewrite_wanted(&w->pool))
+		return sm_snapshot_copy(&w->pool, &w->items->volume, &w->items->snapshot,
+					&w->items->dev, w->items->claim.fd, w->opts, err);
 	r = take(w, err);
 	if (r < 0 && !w->pool.b.driver->stores)
 		return r;

@@ -222,6 +222,9 @@ struct sm_rewrite_driver {
 		    const struct sm_watch *watch, struct snapmgr_err *err);
 	/* That again, away. Absent is success. */
 	int (*forget)(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
+	/* The id of a volume that is to be, a second name of its source, gets a file of its own. */
+	int (*own)(const struct sm_backend *b, uint32_t id, const struct sm_watch *watch,
+		   struct snapmgr_err *err);
 	int (*holds)(const struct sm_backend *b, const struct sm_vdev *v,
 		     struct sm_contents *ret, struct snapmgr_err *err);
 	/* From here on it is what the core says; before fill begins, and after it has ended. */

@@ -75,6 +75,8 @@ int file_link(const struct sm_backend *b, uint32_t from, uint32_t id, struct sna
 int file_link_active(const struct sm_backend *b, const struct sm_vdev *active, uint32_t id,
 		     const struct sm_switch_opts *opts, struct snapmgr_err *err);
 int file_drop(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
+int file_own(const struct sm_backend *b, uint32_t id, const struct sm_watch *watch,
+	     struct snapmgr_err *err);
 int file_place(const struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
 int file_withdraw(const struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
 

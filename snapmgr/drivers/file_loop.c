@@ -129,11 +129,30 @@ static int attach(int file, const struct sm_vdev *v, int control, uint32_t block
 	return n;
 }
 
+/* Neither what it was nor what it shall be is to be handed out. */
+static int refuse_mixture(const struct sm_backend *b, const struct sm_vdev *v,
+			  struct snapmgr_err *err)
+{
+	struct sm_contents now = { 0 };
+	int r = v->dm.read_only ? -ENOENT : file_mark_read(b, v, &now, err);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return now.to ? sm_fail(err, SNAPMGR_BAD_STATE, EBUSY,
+				"'%s' holds a mixture of what it was and what it shall be: 'snapmgr "
+				"recover %s' ends that, or a revert",
+				v->dm.link, b->name) :
+			0;
+}
+
 int file_map(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err)
 {
 	char path[FILE_PATH], name[32];
 	AUTO(sm_close_fd) int file = -1, control = -1, loop = -1;
-	int r = 0;
+	int r = refuse_mixture(b, v, err);
+
+	if (r < 0)
+		return r;
 
 	file_path(b, v, path);
 	file = file_open(path, v->dm.read_only ? O_RDONLY : O_RDWR, err);

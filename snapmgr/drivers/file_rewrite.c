@@ -78,6 +78,7 @@ const struct sm_rewrite_driver file_rewrite = {
 	.room = room,
 	.keep = keep,
 	.forget = forget,
+	.own = file_own,
 	.holds = holds,
 	.mark = mark,
 	.fill = fill,

@@ -130,20 +130,23 @@ int file_drop(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err)
 /* ---- named ---- */
 
 /* A clone: what file_link() left becomes a file of its own. */
-static int make_own(const struct sm_backend *b, uint32_t id, const char *head,
-		    struct snapmgr_err *err)
+int file_own(const struct sm_backend *b, uint32_t id, const struct sm_watch *watch,
+	     struct snapmgr_err *err)
 {
-	char source[FILE_PATH], part[FILE_PATH];
+	char source[FILE_PATH], part[FILE_PATH], head[FILE_PATH];
 	AUTO(sm_close_fd) int from = -1;
 	int r;
 
+	file_id_path(b, id, "head", head);
 	file_id_path(b, id, "img", source);
 	file_id_path(b, id, "part", part);
 	r = from = file_open(source, O_RDONLY, err);
 	if (r >= 0)
-		r = file_share_new(b, from, part, NULL, err);
+		r = file_share_new(b, from, part, watch, err);
 	if (r == 0 && SM_STEP("file.rename", rename(part, head)) < 0)
 		r = file_failed(err, errno, "make", head);
+	if (r == 0) /* before the other name goes */
+		r = file_sync_dir(b, true, err);
 	return r == 0 ? file_unlink(source, err) : r;
 }
 
@@ -175,7 +178,7 @@ int file_place(const struct sm_backend *b, const struct sm_vdev *v, struct snapm
 						sm_fail(err, SNAPMGR_EXISTS, EEXIST,
 							"there is a file '%s' already", path);
 	if (access(head, F_OK) < 0)
-		r = make_own(b, v->id, head, err);
+		r = file_own(b, v->id, NULL, err);
 	if (r == 0)
 		r = give_size(head, v->size_bytes, err);
 	if (r < 0)
