@@ -51,8 +51,8 @@ static struct sprogress_shared *map(int fd, int protection)
 	return s == MAP_FAILED ? NULL : s;
 }
 
-void sprogress_make(const char *dir, const struct sm_uuid *operation,
-		    uint64_t done_bytes, uint64_t todo_bytes, struct sprogress *ret)
+void sprogress_make(const char *dir, const struct sm_uuid *operation, uint64_t done_bytes,
+		    uint64_t todo_bytes, struct sprogress *ret)
 {
 	char path[SCAT_RUN_PATH];
 	AUTO(sm_close_fd) int fd = -1;
@@ -130,8 +130,7 @@ static struct sprogress_shared *look(const char *dir, const struct sm_uuid *oper
 	return s;
 }
 
-int sprogress_look(const char *dir, const struct sm_uuid *operation,
-		   struct sprogress_seen *ret)
+int sprogress_look(const char *dir, const struct sm_uuid *operation, struct sprogress_seen *ret)
 {
 	struct sprogress_shared *s = look(dir, operation);
 

@@ -26,8 +26,8 @@ struct sprogress_seen {
 	bool asked_to_stop;
 };
 /* sprogress_make() - the file, anew; a failure is only that nobody sees how far it is. */
-void sprogress_make(const char *dir, const struct sm_uuid *operation,
-		    uint64_t done_bytes, uint64_t todo_bytes, struct sprogress *ret);
+void sprogress_make(const char *dir, const struct sm_uuid *operation, uint64_t done_bytes,
+		    uint64_t todo_bytes, struct sprogress *ret);
 void sprogress_set(struct sprogress *p, uint64_t done_bytes, uint64_t todo_bytes);
 bool sprogress_asked_to_stop(const struct sprogress *p);
 /* sprogress_drop() - the file goes, too; zeroed is fine. */
@@ -36,8 +36,7 @@ void sprogress_drop(struct sprogress *p);
 /* ---- for others ---- */
 
 /* sprogress_look() - -ENOENT: there is none */
-int sprogress_look(const char *dir, const struct sm_uuid *operation,
-		   struct sprogress_seen *ret);
+int sprogress_look(const char *dir, const struct sm_uuid *operation, struct sprogress_seen *ret);
 /* sprogress_stop() - ask its owner to stop; 0, or -ENOENT */
 int sprogress_stop(const char *dir, const struct sm_uuid *operation);
 /* sprogress_forget() - that of a dead owner */

@@ -110,10 +110,11 @@ static int refuse_alive(const struct scat_operation *op, void *data)
 		return 0;
 	sm_lasting_object(b->pool, op, object);
 	sm_uuid_text(&op->uuid, uuid);
-	return sm_fail(b->err, SNAPMGR_IN_USE, EBUSY,
-		       "pool '%s' is in use: process %d is at work on '%s' (%s); 'snapmgr cancel %s' "
-		       "ends that",
-		       b->pool->row.name, op->pid, object, op->verb, uuid);
+	return sm_fail(
+		b->err, SNAPMGR_IN_USE, EBUSY,
+		"pool '%s' is in use: process %d is at work on '%s' (%s); 'snapmgr cancel %s' "
+		"ends that",
+		b->pool->row.name, op->pid, object, op->verb, uuid);
 }
 
 int sm_lasting_none_alive(struct sm_pool *pool, struct snapmgr_err *err)

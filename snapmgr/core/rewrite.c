@@ -158,10 +158,12 @@ static int check_room(struct sm_rewrite *w, bool keep, struct snapmgr_err *err)
 	if (need <= left)
 		return 0;
 	return sm_fail(err, SNAPMGR_NO_SPACE, ENOSPC,
-		       "'%s/%s' has to be copied, which needs %" PRIu64 " MiB, and the filesystem of "
+		       "'%s/%s' has to be copied, which needs %" PRIu64
+		       " MiB, and the filesystem of "
 		       "'%s' has %" PRIu64 " left%s",
-		       w->pool->row.name, w->v->c.name, (need + SM_MIB - 1) / SM_MIB, w->pool->b.dir,
-		       left / SM_MIB, keep && !w->d->swap ? ": --no-undo needs less" : "");
+		       w->pool->row.name, w->v->c.name, (need + SM_MIB - 1) / SM_MIB,
+		       w->pool->b.dir, left / SM_MIB,
+		       keep && !w->d->swap ? ": --no-undo needs less" : "");
 }
 
 static int begin(struct sm_rewrite *w, struct snapmgr_err *err)
@@ -189,9 +191,8 @@ static int keep(struct sm_rewrite *w, struct snapmgr_err *err)
 	const struct sm_watch watch = { .progress = on_progress, .data = w };
 	const uint64_t all = w->bytes;
 	uint64_t old = 0;
-	int r = stopped(w,
-			slots(w)->keep(&w->pool->b, &w->dev, w->d->claim.fd, w->old, &watch, err),
-			err);
+	int r = stopped(
+		w, slots(w)->keep(&w->pool->b, &w->dev, w->d->claim.fd, w->old, &watch, err), err);
 
 	if (r < 0)
 		return r;

@@ -29,8 +29,8 @@ struct sm_rewrite {
 	uint32_t old, new;
 	struct sm_vdev dev;
 	struct sm_lasting op;
-	bool kept;		       /* the old contents are there to go back to */
-	bool deaf;		       /* it goes back: nobody stops that */
+	bool kept;		      /* the old contents are there to go back to */
+	bool deaf;		      /* it goes back: nobody stops that */
 	uint64_t before_bytes, bytes; /* for progress: in the parts that are over, in all */
 };
 

@@ -100,9 +100,10 @@ static int note_end(struct sm_pool *pool, const struct left *l)
 				      .text = text };
 	int r = scat_begin(pool->cat, NULL);
 
-	(void)snprintf(text, sizeof(text),
-		       "recovered: the %s of '%s/%s' that process %d began was cut short: it is done",
-		       l->op.verb, pool->row.name, l->v.c.name, l->op.pid);
+	(void)snprintf(
+		text, sizeof(text),
+		"recovered: the %s of '%s/%s' that process %d began was cut short: it is done",
+		l->op.verb, pool->row.name, l->v.c.name, l->op.pid);
 	if (r == 0)
 		r = sm_message(pool, &m, NULL);
 	if (r == 0)

@@ -25,8 +25,8 @@ static int insert(struct sm_pool *pool, void *arg, struct snapmgr_err *err)
 	int r;
 
 	s->sequence = ++t->v->sequence; /* the volume's row is written with its state */
-	s->c.created_at_us = t->v->last_snapshot_at_us =
-		sm_next_time(pool->op.started_at_us, t->v->last_snapshot_at_us);
+	s->c.created_at_us = t->v->last_snapshot_at_us = sm_next_time(pool->op.started_at_us,
+								      t->v->last_snapshot_at_us);
 	s->c.state = SCAT_CREATING;
 	r = scat_snapshot_insert(pool->cat, s, err);
 	return r == 0 ? sm_set_tags(pool, &s->c.uuid, t->opts->tags, t->opts->n_tags, err) : r;

@@ -225,8 +225,8 @@ struct sm_rewrite_driver {
 	/* The id of a volume that is to be, a second name of its source, gets a file of its own. */
 	int (*own)(const struct sm_backend *b, uint32_t id, const struct sm_watch *watch,
 		   struct snapmgr_err *err);
-	int (*holds)(const struct sm_backend *b, const struct sm_vdev *v,
-		     struct sm_contents *ret, struct snapmgr_err *err);
+	int (*holds)(const struct sm_backend *b, const struct sm_vdev *v, struct sm_contents *ret,
+		     struct snapmgr_err *err);
 	/* From here on it is what the core says; before fill begins, and after it has ended. */
 	int (*mark)(const struct sm_backend *b, const struct sm_vdev *v,
 		    const struct sm_contents *contents, struct snapmgr_err *err);

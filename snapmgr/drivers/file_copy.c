@@ -10,7 +10,7 @@
 #include "io/sio.h"
 #include "snapmgr/drivers/file.h"
 
-#define CHECKPOINT_BYTES (256 * SM_MIB)
+#define CHECKPOINT_BYTES (64 * SM_MIB)
 
 /* Whole, holes too. The sizes first: the kernel shares a last block that is not full only at an end. */
 static int reflink(int from, int to, uint64_t size)

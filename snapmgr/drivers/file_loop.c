@@ -138,11 +138,12 @@ static int refuse_mixture(const struct sm_backend *b, const struct sm_vdev *v,
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	return now.to ? sm_fail(err, SNAPMGR_BAD_STATE, EBUSY,
-				"'%s' holds a mixture of what it was and what it shall be: 'snapmgr "
-				"recover %s' ends that, or a revert",
-				v->dm.link, b->name) :
-			0;
+	return now.to ?
+		       sm_fail(err, SNAPMGR_BAD_STATE, EBUSY,
+			       "'%s' holds a mixture of what it was and what it shall be: 'snapmgr "
+			       "recover %s' ends that, or a revert",
+			       v->dm.link, b->name) :
+		       0;
 }
 
 int file_map(struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err)
