@@ -24,7 +24,7 @@ LIBS = -ldevmapper -lblkid -lsqlite3 -ljansson -laio -lpthread
 BASE_SRC = $(addprefix snapmgr/base/, \
 	crc32c.c error.c forked.c name.c size.c system.c text.c uuid.c $(if $(FAILPOINTS),failpoint.c))
 DM_SRC = $(addprefix dm/, \
-	cow.c critical.c guard.c guard_child.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
+	cached.c cow.c critical.c guard.c guard_child.c kernel.c link.c purge.c query.c switch.c thin.c udev.c)
 IO_SRC = $(addprefix io/, compare.c copy.c end.c map.c pending.c ring.c walk.c window.c zero.c)
 HOST_SRC = $(addprefix snapmgr/host/, \
 	device.c file_users.c freeze.c fsdev.c holders.c identity.c loops.c mountinfo.c mountopts.c mounts.c namespaces.c \

@@ -45,6 +45,8 @@ struct sdm_purge;
  * To be called while nothing is suspended.
  */
 int sdm_purge_start(int fd, struct sdm_purge **ret, struct snapmgr_err *err);
+/* sdm_purge_needed() - unless the kernel says that no page is cached; under suspension, without blocking. */
+bool sdm_purge_needed(const struct sdm_purge *p);
 /**
  * sdm_purge_begin() - let the thread drop it all, while the device is suspended
  * sdm_purge_result() - how that went

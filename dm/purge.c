@@ -7,11 +7,10 @@
  * somebody is just copying from or to is passed over, so it is tried again until the cache is seen to
  * be empty. An empty one stays so: nothing can be read in while the device is suspended.
  *
- * Linux 6.5 tells at once what is cached (cachestat). Before, mincore() looks at each page, for some 6
- * ms a GiB, and sees only pages that are complete: not that of a writer that was put to sleep between
- * reading the page and changing it. For it, every thread that wants to run is let run first: a thread
- * of the policy SCHED_IDLE, having used up its share on a processor, runs there again when all others
- * had their turn.
+ * Most kernels tell what is cached (cached.c). Where one does not, mincore() sees only pages that are
+ * complete: not that of a writer that was put to sleep between reading the page and changing it. For it,
+ * every thread that wants to run is let run first: a thread of the policy SCHED_IDLE, having used up its
+ * share on a processor, runs there again when all others had their turn.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,10 +22,9 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 
+#include "dm/cached.h"
 #include "dm/critical.h"
 
 #define BETWEEN_MS    15
@@ -37,13 +35,6 @@
 #define LOOKS_MAX     200
 #define STACK_BYTES   (64 * 1024)
 #define TOUCHED_BYTES (16 * 1024)
-#define SCAN_BYTES    (8 * SM_GIB)
-#define SLICE_PAGES   65536
-#ifndef SYS_cachestat
-#define SYS_cachestat 451
-#endif
-
-enum rest { NOTHING, SOMETHING, UNKNOWN };
 
 struct sdm_purge {
 	pthread_t thread;
@@ -52,35 +43,8 @@ struct sdm_purge {
 	bool end, clean;
 	atomic_bool stop; /* the device runs again: what it does now is of no use */
 	cpu_set_t cpus;
-	const char *mapped; /* the device, to be asked for by mincore(); NULL: cannot be */
-	size_t page_bytes, len_bytes;
-	unsigned char slice[SLICE_PAGES];
+	struct sdm_cached_look look;
 };
-
-static enum rest scan(struct sdm_purge *p)
-{
-	const size_t slice_bytes = SLICE_PAGES * p->page_bytes;
-
-	for (size_t at = 0; at < p->len_bytes; at += slice_bytes) {
-		size_t len = p->len_bytes - at < slice_bytes ? p->len_bytes - at : slice_bytes;
-		size_t n = (len + p->page_bytes - 1) / p->page_bytes;
-
-		if (mincore((void *)(uintptr_t)(p->mapped + at), len, p->slice) < 0)
-			return UNKNOWN;
-		if (memchr(p->slice, 1, n))
-			return SOMETHING;
-	}
-	return NOTHING;
-}
-
-static enum rest count(const struct sdm_purge *p)
-{
-	uint64_t range[2] = { 0, 0 }, cached[5];
-
-	if (syscall(SYS_cachestat, p->fd, range, cached, 0) < 0)
-		return UNKNOWN;
-	return cached[0] ? SOMETHING : NOTHING;
-}
 
 static void burn(void)
 {
@@ -122,17 +86,17 @@ static void let_others_run(const struct sdm_purge *p)
 static bool purge(struct sdm_purge *p)
 {
 	const struct timespec between = { .tv_nsec = BETWEEN_MS * 1000000L };
-	enum rest rest;
+	enum sdm_cached rest;
 
 	for (int pass = 1; pass <= PASSES_MAX && !p->stop; pass++) {
 		(void)SM_STEP("cache.purge", ioctl(p->fd, BLKFLSBUF, 0));
-		rest = count(p);
-		if (rest == UNKNOWN && !p->stop) {
+		rest = sdm_cached(&p->look);
+		if (rest == SDM_CACHED_UNKNOWN && !p->stop) {
 			let_others_run(p);
 			(void)SM_STEP("cache.purge", ioctl(p->fd, BLKFLSBUF, 0));
-			rest = p->mapped ? scan(p) : NOTHING;
+			rest = sdm_cached_complete(&p->look);
 		}
-		if (rest != SOMETHING)
+		if (rest != SDM_CACHED_SOMETHING)
 			return true;
 		(void)nanosleep(&between, NULL);
 	}
@@ -187,30 +151,6 @@ static int start_thread(struct sdm_purge *p)
 	return e;
 }
 
-/* Only its page tables' worth of memory: nothing is read. */
-static void map_device(struct sdm_purge *p)
-{
-	uint64_t len_bytes = 0;
-	void *at;
-
-	p->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-	if (ioctl(p->fd, BLKGETSIZE64, &len_bytes) < 0 || !len_bytes || len_bytes > SCAN_BYTES ||
-	    len_bytes > SIZE_MAX / 2)
-		return;
-	at = mmap(NULL, (size_t)len_bytes, PROT_READ, MAP_SHARED, p->fd, 0);
-	if (at == MAP_FAILED)
-		return;
-	p->mapped = at;
-	p->len_bytes = (size_t)len_bytes;
-	memset(p->slice, 0, sizeof(p->slice)); /* there when it is needed */
-}
-
-static void unmap_device(struct sdm_purge *p)
-{
-	if (p->mapped)
-		(void)munmap((void *)(uintptr_t)p->mapped, p->len_bytes);
-}
-
 int sdm_purge_start(int fd, struct sdm_purge **ret, struct snapmgr_err *err)
 {
 	struct sdm_purge *p = calloc(1, sizeof(*p));
@@ -219,12 +159,12 @@ int sdm_purge_start(int fd, struct sdm_purge **ret, struct snapmgr_err *err)
 	if (!p)
 		return sm_nomem(err);
 	p->fd = fd;
-	map_device(p);
+	sdm_cached_open(fd, &p->look);
 	(void)sem_init(&p->go, 0, 0);
 	(void)sem_init(&p->done, 0, 0);
 	e = start_thread(p);
 	if (e) {
-		unmap_device(p);
+		sdm_cached_close(&p->look);
 		free(p);
 		return sm_fail(err, SNAPMGR_KERNEL, e, "cannot start a thread");
 	}
@@ -260,6 +200,11 @@ static bool returns_within(struct sdm_purge *p, uint32_t ms)
 		r = sem_clockwait(&p->done, CLOCK_MONOTONIC, &end);
 	while (r < 0 && errno == EINTR);
 	return r == 0;
+}
+
+bool sdm_purge_needed(const struct sdm_purge *p)
+{
+	return sdm_cached(&p->look) != SDM_CACHED_NOTHING;
 }
 
 void sdm_purge_begin(struct sdm_purge *p)
@@ -302,6 +247,6 @@ void sdm_purge_free(struct sdm_purge *p)
 	(void)sem_destroy(&p->go);
 	(void)sem_destroy(&p->done);
 	sm_close_fd(p->stat_fd);
-	unmap_device(p);
+	sdm_cached_close(&p->look);
 	free(p);
 }

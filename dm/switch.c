@@ -81,11 +81,13 @@ static bool read_stat(int fd, char *buf, size_t size)
 
 /*
  * From here on a page that gets into the cache is seen by the I/O that brought it there. Where that
- * cannot be seen, or others have it open, the cache will be purged under suspension.
+ * cannot be seen, or others have it open, the cache is looked at under suspension, and purged there if
+ * something came into it: not by those who write past it, as a VM does.
  */
 static int empty_cache(struct member *m, struct snapmgr_err *err)
 {
 	struct stat st;
+	bool seen;
 
 	if (m->d.flush_dev && !m->d.online)
 		m->stat_fd = open_stat(m->d.flush_dev);
@@ -95,12 +97,11 @@ static int empty_cache(struct member *m, struct snapmgr_err *err)
 	}
 	if (m->stat_fd < 0 && !m->d.online)
 		m->stat_fd = open_stat(st.st_rdev);
-	if (m->stat_fd < 0 || !read_stat(m->stat_fd, m->stat_before, sizeof(m->stat_before)))
-		return sdm_purge_start(m->d.flush_fd, &m->purge, err);
-	if (SM_STEP("cache.empty", ioctl(m->d.flush_fd, BLKFLSBUF, 0)) == 0)
-		return 0;
-	return sm_fail(err, SNAPMGR_IO, errno, "cannot write back the cache of '%s'",
-		       m->d.dev->name);
+	seen = m->stat_fd >= 0 && read_stat(m->stat_fd, m->stat_before, sizeof(m->stat_before));
+	if (SM_STEP("cache.empty", ioctl(m->d.flush_fd, BLKFLSBUF, 0)) < 0)
+		return sm_fail(err, SNAPMGR_IO, errno, "cannot write back the cache of '%s'",
+			       m->d.dev->name);
+	return seen ? 0 : sdm_purge_start(m->d.flush_fd, &m->purge, err);
 }
 
 static int empty_caches(struct sdm_switch *sw, struct snapmgr_err *err)
@@ -329,9 +330,11 @@ static int purge_all(struct sdm_switch *sw)
 			return -EBUSY;
 	}
 	for (size_t i = 0; i < sw->n; i++) {
-		sw->members[i].purging = sw->members[i].purge;
-		if (sw->members[i].purge)
-			sdm_purge_begin(sw->members[i].purge);
+		struct member *m = &sw->members[i];
+
+		m->purging = m->purge && sdm_purge_needed(m->purge);
+		if (m->purging)
+			sdm_purge_begin(m->purge);
 	}
 	return purge_begun(sw);
 }
@@ -373,6 +376,11 @@ static int again(struct sdm_switch *sw, struct snapmgr_err *err)
 			r = sdm_purge_start(m->d.flush_fd, &m->purge, err);
 	}
 	sleep_ms(PURGE_GAP_MS + (long)(sm_monotonic_ns() / 1000 % PURGE_GAP_MS));
+	for (size_t i = 0; i < sw->n; i++) {
+		if (sw->members[i].dirty) /* there is less to wait for then */
+			(void)SM_STEP("cache.empty",
+				      ioctl(sw->members[i].d.flush_fd, BLKFLSBUF, 0));
+	}
 	return r < 0 ? r : load_all(sw, err);
 }
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the page cache holds of a block device.
+ *
+ * Linux 6.5 says it (cachestat). Before, a direct write that must not wait says it: with RWF_NOWAIT the
+ * kernel first looks whether any page of the range is cached, in whatever state, and gives up with EAGAIN
+ * if so; if not, it looks at the alignment next, and ours is wrong (EINVAL). Nothing can be written: the
+ * place is odd, and the addresses that it would be written from have no memory (EFAULT, should the kernel
+ * want to go through the page cache after all).
+ *
+ * It needs a descriptor for writing, whose end udev would take for a change of the contents where it
+ * watches the node. So the node is one of our own, gone before anybody can look at it.
+ */
+#include "dm/cached.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+
+#define SCAN_BYTES  (8 * SM_GIB)
+#define SLICE_PAGES 65536
+#define WRITE_BYTES UINT64_C(0x7ffff000) /* the longest one there is: Linux' MAX_RW_COUNT */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+static enum sdm_cached count(int fd)
+{
+	uint64_t range[2] = { 0, 0 }, cached[5];
+
+	if (syscall(SYS_cachestat, fd, range, cached, 0) < 0)
+		return SDM_CACHED_UNKNOWN;
+	return cached[0] ? SDM_CACHED_SOMETHING : SDM_CACHED_NOTHING;
+}
+
+/* ---- the write that fails ---- */
+
+static int open_for_writing(dev_t dev)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/dev/.snapmgr-%u:%u", major(dev), minor(dev));
+	(void)SM_STEP("cache.unlink", unlink(path)); /* of one who died here */
+	if (SM_STEP("cache.mknod", mknod(path, S_IFBLK | 0600, dev)) < 0)
+		return -1;
+	fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	(void)SM_STEP("cache.unlink", unlink(path));
+	return fd;
+}
+
+static void prepare_writes(struct sdm_cached_look *l)
+{
+	struct stat st;
+	void *at;
+
+	if (fstat(l->fd, &st) < 0 || !S_ISBLK(st.st_mode))
+		return;
+	at = mmap(NULL, WRITE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
+		return;
+	l->forbidden = at;
+	l->n_forbidden = WRITE_BYTES;
+	l->writing_fd = open_for_writing(st.st_rdev);
+}
+
+static enum sdm_cached try_to_write(const struct sdm_cached_look *l, uint64_t at_bytes)
+{
+	const struct iovec all = { l->forbidden, l->n_forbidden };
+
+	if (SM_STEP("cache.ask",
+		    pwritev2(l->writing_fd, &all, 1, (off_t)(at_bytes + 1), RWF_NOWAIT)) >= 0)
+		return SDM_CACHED_UNKNOWN;
+	switch (errno) {
+	case EINVAL:
+		return SDM_CACHED_NOTHING;
+	case EAGAIN:
+	case EFAULT:
+		return SDM_CACHED_SOMETHING;
+	default:
+		return SDM_CACHED_UNKNOWN;
+	}
+}
+
+static enum sdm_cached try_all(const struct sdm_cached_look *l)
+{
+	enum sdm_cached cached = SDM_CACHED_NOTHING;
+
+	for (uint64_t at = 0; at < l->len_bytes && cached == SDM_CACHED_NOTHING; at += WRITE_BYTES)
+		cached = try_to_write(l, at);
+	return cached;
+}
+
+enum sdm_cached sdm_cached(const struct sdm_cached_look *l)
+{
+	enum sdm_cached cached = count(l->fd);
+
+	return cached == SDM_CACHED_UNKNOWN && l->writing_fd >= 0 ? try_all(l) : cached;
+}
+
+/* ---- mincore() ---- */
+
+/* Only its page tables' worth of memory: nothing is read. */
+static void map_device(struct sdm_cached_look *l)
+{
+	void *at;
+
+	if (l->len_bytes > SCAN_BYTES || l->len_bytes > SIZE_MAX / 2)
+		return;
+	l->slice = calloc(1, SLICE_PAGES);
+	if (!l->slice)
+		return;
+	memset(l->slice, 1, SLICE_PAGES); /* there when it is needed */
+	at = mmap(NULL, (size_t)l->len_bytes, PROT_READ, MAP_SHARED, l->fd, 0);
+	if (at == MAP_FAILED)
+		return;
+	l->mapped = at;
+	l->n_mapped = (size_t)l->len_bytes;
+}
+
+enum sdm_cached sdm_cached_complete(const struct sdm_cached_look *l)
+{
+	const size_t slice_bytes = SLICE_PAGES * l->page_bytes;
+
+	for (size_t at = 0; at < l->n_mapped; at += slice_bytes) {
+		size_t len = l->n_mapped - at < slice_bytes ? l->n_mapped - at : slice_bytes;
+		size_t n = (len + l->page_bytes - 1) / l->page_bytes;
+
+		if (mincore((void *)(uintptr_t)(l->mapped + at), len, l->slice) < 0)
+			return SDM_CACHED_UNKNOWN;
+		if (memchr(l->slice, 1, n))
+			return SDM_CACHED_SOMETHING;
+	}
+	return l->mapped ? SDM_CACHED_NOTHING : SDM_CACHED_UNKNOWN;
+}
+
+/* ---- */
+
+void sdm_cached_open(int fd, struct sdm_cached_look *ret)
+{
+	*ret = (struct sdm_cached_look){ .fd = fd, .writing_fd = -1 };
+	ret->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	if (ioctl(fd, BLKGETSIZE64, &ret->len_bytes) < 0 || !ret->len_bytes ||
+	    count(fd) != SDM_CACHED_UNKNOWN)
+		return;
+	prepare_writes(ret);
+	if (sdm_cached(ret) == SDM_CACHED_UNKNOWN)
+		map_device(ret);
+}
+
+void sdm_cached_close(struct sdm_cached_look *l)
+{
+	if (l->mapped)
+		(void)munmap((void *)(uintptr_t)l->mapped, l->n_mapped);
+	if (l->forbidden)
+		(void)munmap(l->forbidden, l->n_forbidden);
+	sm_close_fd(l->writing_fd);
+	free(l->slice);
+	*l = (struct sdm_cached_look){ .fd = -1, .writing_fd = -1 };
+}
