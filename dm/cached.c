@@ -100,9 +100,7 @@ static enum sdm_cached try_all(const struct sdm_cached_look *l)
 
 enum sdm_cached sdm_cached(const struct sdm_cached_look *l)
 {
-	enum sdm_cached cached = count(l->fd);
-
-	return cached == SDM_CACHED_UNKNOWN && l->writing_fd >= 0 ? try_all(l) : cached;
+	return l->writing_fd >= 0 ? try_all(l) : count(l->fd);
 }
 
 /* ---- mincore() ---- */

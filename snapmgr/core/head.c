@@ -8,7 +8,7 @@
 struct commit {
 	struct sm_pool *pool;
 	struct sm_head_change *first;
-	bool done, tried;
+	bool done;
 };
 
 static int write_change(struct sm_pool *pool, struct sm_head_change *change,
@@ -19,20 +19,14 @@ static int write_change(struct sm_pool *pool, struct sm_head_change *change,
 	return r == 0 && change->rows ? change->rows(pool, change, err) : r;
 }
 
-static int write_rows(struct commit *c, struct snapmgr_err *err)
+/* All but the commit itself, before anything is suspended: nothing of it is on the disk yet. */
+static int write_rows(struct sm_pool *pool, struct sm_head_change *first, struct snapmgr_err *err)
 {
-	struct sm_pool *pool = c->pool;
 	int r = scat_begin(pool->cat, err);
 
-	for (struct sm_head_change *change = c->first; change && r == 0; change = change->next)
+	for (struct sm_head_change *change = first; change && r == 0; change = change->next)
 		r = write_change(pool, change, err);
-	if (r == 0)
-		r = sm_pool_save(pool, err);
-	c->tried = r == 0;
-	if (r == 0)
-		r = scat_commit(pool->cat, true, err);
-	scat_rollback(pool->cat);
-	return r;
+	return r == 0 ? sm_pool_save(pool, err) : r;
 }
 
 /* The commit answered with an error: only reading tells whether it is there; of one as of all. */
@@ -52,9 +46,9 @@ static int reread(struct commit *c, int r_commit)
 static int commit(void *arg, struct snapmgr_err *err)
 {
 	struct commit *c = arg;
-	int r = write_rows(c, err);
+	int r = scat_commit(c->pool->cat, true, err);
 
-	if (r < 0 && c->tried)
+	if (r < 0)
 		r = reread(c, r);
 	c->done = r == 0;
 	return r;
@@ -130,7 +124,11 @@ int sm_head_switch(struct sm_pool *pool, struct sm_head_change *first, struct sn
 		want(change, first->next ? &pool->op.uuid : NULL);
 		n_mapped += change->claim->mapped;
 	}
-	r = n_mapped ? switch_tables(&c, n_mapped, err) : commit(&c, err);
+	r = write_rows(pool, first, err);
+	if (r == 0)
+		r = n_mapped ? switch_tables(&c, n_mapped, err) : commit(&c, err);
+	if (pool->cat) /* it may not have come to the commit */
+		scat_rollback(pool->cat);
 	first->unclear |= r < 0 && c.done; /* the way back is over, but not all new tables run */
 	for (struct sm_head_change *change = first; change && r == 0; change = change->next)
 		*change->volume = change->wanted;
