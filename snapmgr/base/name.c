@@ -5,9 +5,21 @@
 
 #include "base.h"
 
-static const char name_chars[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-";
-#define N_ALPHANUMERIC 62
+static bool alphanumeric(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* Of the first characters, as many as a name may have. */
+static size_t good_length(const char *name)
+{
+	size_t n = 0;
+
+	while (alphanumeric(name[n]) || name[n] == '.' || name[n] == '_' || name[n] == '+' ||
+	       name[n] == '-')
+		n++;
+	return n;
+}
 
 /* Quoting hostile text in a message: cut, and with what is not printable ASCII as '?'. */
 static const char *quoted(const char *text, char buf[80])
@@ -18,11 +30,6 @@ static const char *quoted(const char *text, char buf[80])
 		buf[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
 	(void)strcpy(buf + i, text[i] ? "..." : "");
 	return buf;
-}
-
-static bool alphanumeric(char c)
-{
-	return c && memchr(name_chars, c, N_ALPHANUMERIC);
 }
 
 static const char *name_fault(const char *name)
@@ -36,7 +43,7 @@ static const char *name_fault(const char *name)
 		return "is longer than 64 characters";
 	if (!alphanumeric(*name))
 		return "does not begin with a letter or digit";
-	if (name[strspn(name, name_chars)])
+	if (name[good_length(name)])
 		return "has a character other than A-Z a-z 0-9 . _ + -";
 	if (sm_uuid_parse(name, &u))
 		return "has the form of a UUID";

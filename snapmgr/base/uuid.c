@@ -46,17 +46,15 @@ static bool hyphen_at(size_t i)
 void sm_uuid_text(const struct sm_uuid *u, char text[SNAPMGR_UUID_TEXT])
 {
 	static const char digits[] = "0123456789abcdef";
-	const uint8_t *b = u->b;
+	static const uint8_t places[] = {
+		0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34
+	};
 
-	for (size_t i = 0; i < 36;) {
-		if (hyphen_at(i)) {
-			text[i++] = '-';
-			continue;
-		}
-		text[i++] = digits[*b >> 4];
-		text[i++] = digits[*b++ & 15];
+	memcpy(text, "........-....-....-....-............", 37);
+	for (size_t i = 0; i < sizeof(places); i++) {
+		text[places[i]] = digits[u->b[i] >> 4];
+		text[places[i] + 1] = digits[u->b[i] & 15];
 	}
-	text[36] = '\0';
 }
 
 static int digit(char c)

@@ -316,6 +316,9 @@ int scat_undo_each_with(struct scat *cat, const struct sm_uuid *displaced_with, 
 /* Tags of a volume or snapshot, by its UUID. An array owned by the caller (free()), by key. */
 int scat_tags_get(struct scat *cat, const struct sm_uuid *object, struct snapmgr_tag **ret,
 		  size_t *ret_n, struct snapmgr_err *err);
+typedef int scat_uuid_fn(const struct sm_uuid *uuid, void *data);
+/* scat_tagged_each() - whoever has tags, in the order of their UUIDs. */
+int scat_tagged_each(struct scat *cat, scat_uuid_fn *visit, void *data, struct snapmgr_err *err);
 /* scat_tag_set() - an empty or NULL @value removes it. */
 int scat_tag_set(struct scat *cat, const struct sm_uuid *object, const char *key, const char *value,
 		 struct snapmgr_err *err);

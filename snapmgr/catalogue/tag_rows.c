@@ -62,6 +62,28 @@ int scat_tags_get(struct scat *cat, const struct sm_uuid *object, struct snapmgr
 	return 0;
 }
 
+int scat_tagged_each(struct scat *cat, scat_uuid_fn *visit, void *data, struct snapmgr_err *err)
+{
+	static const char sql[] = "SELECT DISTINCT object FROM tags ORDER BY object";
+	sqlite3_stmt *stmt;
+	int r = scat_query(cat, sql, NULL, &stmt, err);
+
+	if (r < 0)
+		return r;
+	while ((r = scat_step(cat, stmt, err)) > 0) {
+		struct scat_row row = { .stmt = stmt };
+		struct sm_uuid uuid;
+
+		scat_row_uuid(&row, &uuid, "object");
+		r = row.wrong ? scat_damaged(cat, err, "a tag has an impossible object") :
+				visit(&uuid, data);
+		if (r)
+			break;
+	}
+	scat_finish(cat, stmt);
+	return r;
+}
+
 static int count_tags(struct scat *cat, const struct sm_uuid *object, const char *key,
 		      struct snapmgr_err *err)
 {

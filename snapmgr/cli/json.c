@@ -7,15 +7,29 @@
 
 #include "snapmgr/cli/text.h"
 
-/* Most pieces are so short that a call of fwrite() costs more than they do. */
+static void flush(struct json *j)
+{
+	(void)fwrite_unlocked(j->buf, 1, j->len, j->to);
+	j->len = 0;
+}
+
 static void put(struct json *j, const char *text, size_t len)
 {
-	if (len > 48) {
+	if (len > sizeof(j->buf) - j->len)
+		flush(j);
+	if (len > sizeof(j->buf)) {
 		(void)fwrite_unlocked(text, 1, len, j->to);
 		return;
 	}
-	while (len--)
-		(void)putc_unlocked(*text++, j->to);
+	memcpy(j->buf + j->len, text, len);
+	j->len += len;
+}
+
+static void put_char(struct json *j, char c)
+{
+	if (j->len == sizeof(j->buf))
+		flush(j);
+	j->buf[j->len++] = c;
 }
 
 static void puts_in(struct json *j, const char *text)
@@ -26,14 +40,14 @@ static void puts_in(struct json *j, const char *text)
 static void separate(struct json *j)
 {
 	if (j->comma)
-		(void)putc_unlocked(',', j->to);
+		put_char(j, ',');
 	j->comma = true;
 }
 
 static void open_with(struct json *j, char opening, char closing)
 {
 	separate(j);
-	(void)putc_unlocked(opening, j->to);
+	put_char(j, opening);
 	if (j->depth < JSON_DEPTH)
 		j->closing[j->depth++] = closing;
 	j->comma = false;
@@ -53,10 +67,12 @@ void json_end(struct json *j)
 {
 	if (!j->depth)
 		return;
-	(void)putc_unlocked(j->closing[--j->depth], j->to);
+	put_char(j, j->closing[--j->depth]);
 	j->comma = j->depth > 0;
-	if (!j->depth)
-		(void)putc_unlocked('\n', j->to);
+	if (j->depth)
+		return;
+	put_char(j, '\n');
+	flush(j);
 }
 
 void json_end_to(struct json *j, unsigned depth)
@@ -89,9 +105,14 @@ static const char *escape(unsigned char c, char scratch[8])
 /* Bytes of @text that stand for themselves, as nearly all do. */
 static size_t plain_length(const char *text)
 {
+	static const bool plain[256] = {
+		[' ' ... '!'] = true,
+		['#' ... '['] = true,
+		[']' ... '~'] = true,
+	};
 	const char *end = text;
 
-	while (*end >= 0x20 && *end < 0x7f && *end != '"' && *end != '\\')
+	while (plain[(unsigned char)*end])
 		end++;
 	return (size_t)(end - text);
 }
@@ -101,7 +122,7 @@ static void quoted(struct json *j, const char *text)
 	const char *plain = text; /* from here on nothing was written yet */
 	char scratch[8];
 
-	(void)putc_unlocked('"', j->to);
+	put_char(j, '"');
 	for (text += plain_length(text); *text; text += plain_length(text)) {
 		size_t len = sm_utf8_length(text);
 		const char *instead = len == 1 ? escape((unsigned char)*text, scratch) : "";
@@ -116,14 +137,14 @@ static void quoted(struct json *j, const char *text)
 		text += len ? len : 1;
 	}
 	put(j, plain, (size_t)(text - plain));
-	(void)putc_unlocked('"', j->to);
+	put_char(j, '"');
 }
 
 void json_key(struct json *j, const char *key)
 {
 	separate(j);
 	quoted(j, key);
-	(void)putc_unlocked(':', j->to);
+	put_char(j, ':');
 	j->comma = false;
 }
 

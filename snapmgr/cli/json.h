@@ -13,9 +13,12 @@
 #include <stdio.h>
 
 #define JSON_DEPTH 16
+#define JSON_ROOM  4096
 
 struct json {
-	FILE *to;
+	FILE *to; /* gets what is whole, or no longer fits here */
+	size_t len;
+	char buf[JSON_ROOM];
 	unsigned depth;
 	bool comma;
 	char closing[JSON_DEPTH];

@@ -80,10 +80,20 @@ static void civil_date(int64_t days, int64_t *year, unsigned *month, unsigned *d
 	*year = of_era_years + era * 400 + (*month <= 2);
 }
 
+/* What snprintf() would take ten times as long for, and a long list has many. */
+static char *put_number(char *to, unsigned n, unsigned width, char behind)
+{
+	for (unsigned i = width; i > 0; n /= 10)
+		to[--i] = (char)('0' + n % 10);
+	to[width] = behind;
+	return to + width + 1;
+}
+
 const char *text_time(int64_t us, char to[TEXT_TIME])
 {
 	int64_t seconds = us / 1000000, fraction = us % 1000000, days, of_day, year;
 	unsigned month, day;
+	char *at;
 
 	if (fraction < 0) {
 		fraction += 1000000;
@@ -96,9 +106,17 @@ const char *text_time(int64_t us, char to[TEXT_TIME])
 		days--;
 	}
 	civil_date(days, &year, &month, &day);
-	(void)snprintf(to, TEXT_TIME, "%04d-%02u-%02uT%02u:%02u:%02u.%06uZ", (int)year, month, day,
-		       (unsigned)(of_day / 3600), (unsigned)(of_day / 60 % 60),
-		       (unsigned)(of_day % 60), (unsigned)fraction);
+	if (year >= 0 && year <= 9999)
+		at = put_number(to, (unsigned)year, 4, '-');
+	else
+		at = to + snprintf(to, TEXT_TIME, "%04d-", (int)year);
+	at = put_number(at, month, 2, '-');
+	at = put_number(at, day, 2, 'T');
+	at = put_number(at, (unsigned)(of_day / 3600), 2, ':');
+	at = put_number(at, (unsigned)(of_day / 60 % 60), 2, ':');
+	at = put_number(at, (unsigned)(of_day % 60), 2, '.');
+	at = put_number(at, (unsigned)fraction, 6, 'Z');
+	*at = '\0';
 	return to;
 }
 

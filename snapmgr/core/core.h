@@ -288,6 +288,9 @@ int sm_view_new(struct sm_view **ret, struct snapmgr_err *err);
 void sm_view_free(struct sm_view *view);
 DEFINE_AUTO(struct sm_view *, sm_view_free);
 bool sm_view_active(const struct sm_view *view, const struct sm_uuid *uuid);
+/* sm_view_tags() - remember who has tags; sm_view_tagged() - whether this one may. NULL: it may. */
+int sm_view_tags(struct sm_view *view, struct scat *cat, struct snapmgr_err *err);
+bool sm_view_tagged(const struct sm_view *view, const struct sm_uuid *uuid);
 /* sm_view_volume() - the volume whose snapshots come next; borrowed until another is named. */
 void sm_view_volume(struct sm_view *view, const struct scat_volume *v);
 /* sm_view_is_volume() - that volume where it has this id; NULL where not, or @view is NULL. */

@@ -103,6 +103,8 @@ static int walk_pool(struct walk *w, const struct sm_found *only)
 	if (r == 0)
 		r = scat_begin_read(w->pool->cat, w->err);
 	if (r == 0)
+		r = sm_view_tags(view, w->pool->cat, w->err);
+	if (r == 0)
 		r = walk_found(w, only);
 	scat_rollback(w->pool->cat);
 	w->pool->view = NULL;

@@ -147,6 +147,12 @@ static void tell_file(const struct sm_pool *pool, const struct sm_vdev *dev,
 		o->used_bytes = UINT64_MAX;
 }
 
+/* Known without asking, as it is of nearly all in a long list. */
+static bool is_down(const struct sm_pool *pool, const struct sm_uuid *uuid)
+{
+	return pool->view && !pool->b.dir[0] && !sm_view_active(pool->view, uuid);
+}
+
 /* By UUID: a name may be on its way to another. */
 static int fill_device(const struct sm_pool *pool, const struct sm_uuid *uuid,
 		       const struct sm_vdev *dev, struct snapmgr_object *o, struct snapmgr_err *err)
@@ -156,7 +162,7 @@ static int fill_device(const struct sm_pool *pool, const struct sm_uuid *uuid,
 
 	if (pool->b.dir[0] && o->kind == SNAPMGR_VOLUME)
 		tell_file(pool, dev, o);
-	if (pool->view && !pool->b.dir[0] && !sm_view_active(pool->view, uuid))
+	if (is_down(pool, uuid))
 		return 0;
 	r = sm_vdev_info_by_uuid(&pool->b, dev, &info, err);
 	if (r < 0 || !info.exists)
@@ -289,13 +295,14 @@ int sm_object_snapshot(struct sm_pool *pool, const struct scat_snapshot *s, bool
 	fill_store(pool, s->c.thin, &o);
 	if (!sm_uuid_is_null(&s->taken_with))
 		sm_uuid_text(&s->taken_with, o.taken_with);
-	sm_snapshot_device(pool, s, &dev);
 	r = fill_snapshot_of(pool, s->volume, &o, err);
 	if (r == 0)
 		r = fill_parent(pool, s->c.parent, &o, err);
 	sm_view_meet(pool->view, s);
-	if (r == 0)
+	if (r == 0 && !is_down(pool, &s->c.uuid)) {
+		sm_snapshot_device(pool, s, &dev);
 		r = fill_device(pool, &s->c.uuid, &dev, &o, err);
+	}
 	if (r == 0)
 		*ret = o;
 	return r;
@@ -337,7 +344,7 @@ int sm_object_visit(struct sm_pool *pool, struct snapmgr_object *o, snapmgr_obje
 
 	if (!visit)
 		return 0;
-	if (sm_uuid_parse(o->uuid, &uuid))
+	if (sm_uuid_parse(o->uuid, &uuid) && sm_view_tagged(pool->view, &uuid))
 		r = scat_tags_get(pool->cat, &uuid, &tags, &o->n_tags, err);
 	if (r < 0)
 		return r;

@@ -10,25 +10,32 @@ static int by_uuid(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct sm_uuid));
 }
 
-static int add_active(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
-		      void *data)
+static int add(struct sm_active *a, const struct sm_uuid *uuid)
 {
-	struct sm_active *a = data;
-	struct sm_uuid uuid, *more;
+	struct sm_uuid *more;
 
-	(void)name;
-	(void)major;
-	(void)minor;
-	if (!sm_uuid_parse(dm_uuid + strlen(SM_DM_UUID), &uuid))
-		return 0; /* a pool's own device: its UUID has a role behind it */
 	if (a->n % 64 == 0) {
 		more = reallocarray(a->uuids, a->n + 64, sizeof(*more));
 		if (!more)
 			return -ENOMEM;
 		a->uuids = more;
 	}
-	a->uuids[a->n++] = uuid;
+	a->uuids[a->n++] = *uuid;
 	return 0;
+}
+
+static int add_active(const char *name, const char *dm_uuid, uint32_t major, uint32_t minor,
+		      void *data)
+{
+	struct sm_active *a = data;
+	struct sm_uuid uuid;
+
+	(void)name;
+	(void)major;
+	(void)minor;
+	if (!sm_uuid_parse(dm_uuid + strlen(SM_DM_UUID), &uuid))
+		return 0; /* a pool's own device: its UUID has a role behind it */
+	return add(a, &uuid);
 }
 
 int sm_active_load(struct sm_active *ret, struct snapmgr_err *err)
@@ -65,6 +72,7 @@ bool sm_active_has(const struct sm_active *a, const struct sm_uuid *uuid)
 
 struct sm_view {
 	struct sm_active active;
+	struct sm_active tagged;     /* in their order */
 	struct sm_known known[1024]; /* where a snapshot's id, modulo, says */
 	const struct scat_volume *volume;
 };
@@ -89,7 +97,25 @@ void sm_view_free(struct sm_view *view)
 	if (!view)
 		return;
 	sm_active_release(&view->active);
+	sm_active_release(&view->tagged);
 	free(view);
+}
+
+static int add_tagged(const struct sm_uuid *object, void *data)
+{
+	return add(data, object);
+}
+
+int sm_view_tags(struct sm_view *view, struct scat *cat, struct snapmgr_err *err)
+{
+	int r = scat_tagged_each(cat, add_tagged, &view->tagged, err);
+
+	return r == -ENOMEM ? sm_nomem(err) : r;
+}
+
+bool sm_view_tagged(const struct sm_view *view, const struct sm_uuid *uuid)
+{
+	return !view || sm_active_has(&view->tagged, uuid);
 }
 
 bool sm_view_active(const struct sm_view *view, const struct sm_uuid *uuid)
@@ -114,9 +140,13 @@ static struct sm_known *slot_of(struct sm_view *view, int64_t id)
 
 void sm_known_fill(struct sm_known *known, const struct scat_snapshot *s)
 {
+	const size_t len = strlen(s->volume_name);
+
 	known->id = s->id;
 	sm_uuid_text(&s->c.uuid, known->uuid);
-	(void)snprintf(known->name, sizeof(known->name), "%s@%s", s->volume_name, s->c.name);
+	memcpy(known->name, s->volume_name, len);
+	known->name[len] = '@';
+	memcpy(known->name + len + 1, s->c.name, strlen(s->c.name) + 1);
 }
 
 void sm_view_meet(struct sm_view *view, const struct scat_snapshot *s)
