@@ -24,16 +24,17 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 
-#define SCAN_BYTES  (8 * SM_GIB)
-#define SLICE_PAGES 65536
+#define BLIND_BYTES (8 * SM_GIB)   /* of a device that the kernel tells nothing of: 6 ms each GiB */
+#define SLICE_BYTES (256 * SM_MIB) /* for one mincore() there */
+#define LEAF_BYTES  SM_MIB	   /* and where it is known that there is something */
 #define WRITE_BYTES UINT64_C(0x7ffff000) /* the longest one there is: Linux' MAX_RW_COUNT */
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
 #endif
 
-static enum sdm_cached count(int fd)
+static enum sdm_cached count(int fd, uint64_t at_bytes, uint64_t len_bytes)
 {
-	uint64_t range[2] = { 0, 0 }, cached[5];
+	uint64_t range[2] = { at_bytes, len_bytes }, cached[5];
 
 	if (syscall(SYS_cachestat, fd, range, cached, 0) < 0)
 		return SDM_CACHED_UNKNOWN;
@@ -67,16 +68,15 @@ static void prepare_writes(struct sdm_cached_look *l)
 	if (at == MAP_FAILED)
 		return;
 	l->forbidden = at;
-	l->n_forbidden = WRITE_BYTES;
 	l->writing_fd = open_for_writing(st.st_rdev);
 }
 
-static enum sdm_cached try_to_write(const struct sdm_cached_look *l, uint64_t at_bytes)
+/* All of @len but its first byte: the pages are the same, and the place is odd. */
+static enum sdm_cached try_to_write(const struct sdm_cached_look *l, uint64_t at, uint64_t len)
 {
-	const struct iovec all = { l->forbidden, l->n_forbidden };
+	const struct iovec all = { l->forbidden, (size_t)len - 1 };
 
-	if (SM_STEP("cache.ask",
-		    pwritev2(l->writing_fd, &all, 1, (off_t)(at_bytes + 1), RWF_NOWAIT)) >= 0)
+	if (SM_STEP("cache.ask", pwritev2(l->writing_fd, &all, 1, (off_t)at + 1, RWF_NOWAIT)) >= 0)
 		return SDM_CACHED_UNKNOWN;
 	switch (errno) {
 	case EINVAL:
@@ -89,54 +89,72 @@ static enum sdm_cached try_to_write(const struct sdm_cached_look *l, uint64_t at
 	}
 }
 
-static enum sdm_cached try_all(const struct sdm_cached_look *l)
+static enum sdm_cached try_all(const struct sdm_cached_look *l, uint64_t at, uint64_t len)
 {
+	const uint64_t end = at + len;
 	enum sdm_cached cached = SDM_CACHED_NOTHING;
 
-	for (uint64_t at = 0; at < l->len_bytes && cached == SDM_CACHED_NOTHING; at += WRITE_BYTES)
-		cached = try_to_write(l, at);
+	for (; at < end && cached == SDM_CACHED_NOTHING; at += WRITE_BYTES)
+		cached = try_to_write(l, at, end - at < WRITE_BYTES ? end - at : WRITE_BYTES);
 	return cached;
+}
+
+static enum sdm_cached any(const struct sdm_cached_look *l, uint64_t at, uint64_t len)
+{
+	return l->writing_fd >= 0 ? try_all(l, at, len) : count(l->fd, at, len);
 }
 
 enum sdm_cached sdm_cached(const struct sdm_cached_look *l)
 {
-	return l->writing_fd >= 0 ? try_all(l) : count(l->fd);
+	return any(l, 0, l->len_bytes);
 }
 
 /* ---- mincore() ---- */
 
-/* Only its page tables' worth of memory: nothing is read. */
+/* Addresses alone: nothing is read, also where all memory of the process is locked. */
 static void map_device(struct sdm_cached_look *l)
 {
+	const bool blind = sdm_cached(l) == SDM_CACHED_UNKNOWN;
 	void *at;
 
-	if (l->len_bytes > SCAN_BYTES || l->len_bytes > SIZE_MAX / 2)
+	if (l->len_bytes > (blind ? BLIND_BYTES : SIZE_MAX / 2))
 		return;
-	l->slice = calloc(1, SLICE_PAGES);
+	l->n_slice = (blind ? SLICE_BYTES : LEAF_BYTES) / l->page_bytes;
+	l->slice = malloc(l->n_slice);
 	if (!l->slice)
 		return;
-	memset(l->slice, 1, SLICE_PAGES); /* there when it is needed */
-	at = mmap(NULL, (size_t)l->len_bytes, PROT_READ, MAP_SHARED, l->fd, 0);
-	if (at == MAP_FAILED)
-		return;
-	l->mapped = at;
-	l->n_mapped = (size_t)l->len_bytes;
+	memset(l->slice, 1, l->n_slice); /* there when it is needed */
+	at = mmap(NULL, (size_t)l->len_bytes, PROT_NONE, MAP_SHARED, l->fd, 0);
+	if (at != MAP_FAILED)
+		l->mapped = at;
+}
+
+static enum sdm_cached resident(const struct sdm_cached_look *l, uint64_t at, uint64_t len)
+{
+	const size_t n = (size_t)((len + l->page_bytes - 1) / l->page_bytes);
+
+	if (mincore((void *)(uintptr_t)(l->mapped + at), (size_t)len, l->slice) < 0)
+		return SDM_CACHED_UNKNOWN;
+	return memchr(l->slice, 1, n) ? SDM_CACHED_SOMETHING : SDM_CACHED_NOTHING;
+}
+
+/* In halves, as far as there is something in them. */
+static enum sdm_cached find(const struct sdm_cached_look *l, uint64_t at, uint64_t len)
+{
+	const uint64_t half = len / 2 / l->page_bytes * l->page_bytes;
+	enum sdm_cached cached = any(l, at, len);
+
+	if (cached == SDM_CACHED_NOTHING)
+		return cached;
+	if (len <= l->n_slice * l->page_bytes)
+		return resident(l, at, len);
+	cached = find(l, at, half);
+	return cached == SDM_CACHED_NOTHING ? find(l, at + half, len - half) : cached;
 }
 
 enum sdm_cached sdm_cached_complete(const struct sdm_cached_look *l)
 {
-	const size_t slice_bytes = SLICE_PAGES * l->page_bytes;
-
-	for (size_t at = 0; at < l->n_mapped; at += slice_bytes) {
-		size_t len = l->n_mapped - at < slice_bytes ? l->n_mapped - at : slice_bytes;
-		size_t n = (len + l->page_bytes - 1) / l->page_bytes;
-
-		if (mincore((void *)(uintptr_t)(l->mapped + at), len, l->slice) < 0)
-			return SDM_CACHED_UNKNOWN;
-		if (memchr(l->slice, 1, n))
-			return SDM_CACHED_SOMETHING;
-	}
-	return l->mapped ? SDM_CACHED_NOTHING : SDM_CACHED_UNKNOWN;
+	return l->mapped ? find(l, 0, l->len_bytes) : SDM_CACHED_UNKNOWN;
 }
 
 /* ---- */
@@ -145,20 +163,19 @@ void sdm_cached_open(int fd, struct sdm_cached_look *ret)
 {
 	*ret = (struct sdm_cached_look){ .fd = fd, .writing_fd = -1 };
 	ret->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-	if (ioctl(fd, BLKGETSIZE64, &ret->len_bytes) < 0 || !ret->len_bytes ||
-	    count(fd) != SDM_CACHED_UNKNOWN)
+	if (ioctl(fd, BLKGETSIZE64, &ret->len_bytes) < 0 || ret->len_bytes < ret->page_bytes)
 		return;
-	prepare_writes(ret);
-	if (sdm_cached(ret) == SDM_CACHED_UNKNOWN)
-		map_device(ret);
+	if (count(fd, 0, ret->len_bytes) == SDM_CACHED_UNKNOWN)
+		prepare_writes(ret);
+	map_device(ret);
 }
 
 void sdm_cached_close(struct sdm_cached_look *l)
 {
 	if (l->mapped)
-		(void)munmap((void *)(uintptr_t)l->mapped, l->n_mapped);
+		(void)munmap((void *)(uintptr_t)l->mapped, (size_t)l->len_bytes);
 	if (l->forbidden)
-		(void)munmap(l->forbidden, l->n_forbidden);
+		(void)munmap(l->forbidden, WRITE_BYTES);
 	sm_close_fd(l->writing_fd);
 	free(l->slice);
 	*l = (struct sdm_cached_look){ .fd = -1, .writing_fd = -1 };

@@ -19,7 +19,7 @@ struct sdm_cached_look {
 	int fd;		/* the device; borrowed */
 	int writing_fd; /* O_DIRECT, another one; -1: none is needed, or could be had */
 	uint64_t len_bytes;
-	size_t page_bytes, n_mapped, n_forbidden;
+	size_t page_bytes, n_slice;
 	const char *mapped;   /* the device, to be asked for by mincore(); NULL: cannot be */
 	void *forbidden;      /* addresses without memory; NULL: none are needed */
 	unsigned char *slice; /* answers of mincore() */
@@ -31,8 +31,12 @@ void sdm_cached_close(struct sdm_cached_look *look);
 
 /* sdm_cached() - any page, also one that somebody is just reading in or writing to. Takes microseconds. */
 enum sdm_cached sdm_cached(const struct sdm_cached_look *look);
-/* sdm_cached_complete() - the next best: a page that is complete. Some 6 ms a GiB, and not of larger
- * devices than 8 GiB. */
+/**
+ * sdm_cached_complete() - a page with contents: not one that waits to be read in, nor one of a writer that
+ * was put to sleep between reading it and changing it
+ *
+ * Where sdm_cached() is not known, some 6 ms a GiB, and unknown of devices of more than 8 GiB.
+ */
 enum sdm_cached sdm_cached_complete(const struct sdm_cached_look *look);
 
 #endif

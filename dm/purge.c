@@ -7,10 +7,11 @@
  * somebody is just copying from or to is passed over, so it is tried again until the cache is seen to
  * be empty. An empty one stays so: nothing can be read in while the device is suspended.
  *
- * Most kernels tell what is cached (cached.c). Where one does not, mincore() sees only pages that are
- * complete: not that of a writer that was put to sleep between reading the page and changing it. For it,
- * every thread that wants to run is let run first: a thread of the policy SCHED_IDLE, having used up its
- * share on a processor, runs there again when all others had their turn.
+ * The kernel tells whether anything is cached (cached.c), and mostly nothing is. What is may be a page
+ * that somebody waits for, which does no harm: so the pages that are complete are looked for, and those
+ * alone count. Not complete is also that of a writer who was put to sleep between reading the page and
+ * changing it. For him, every thread that wants to run is let run first: a thread of the policy
+ * SCHED_IDLE, having used up its share on a processor, runs there again when all others had their turn.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -83,20 +84,28 @@ static void let_others_run(const struct sdm_purge *p)
 	(void)nanosleep(&between, NULL);
 }
 
+/* Once all others had their turn. Who waits for a page to be read in will read the new contents. */
+static bool is_clean(const struct sdm_purge *p)
+{
+	enum sdm_cached rest = sdm_cached_complete(&p->look);
+
+	if (rest == SDM_CACHED_UNKNOWN) /* too large to look at */
+		return sdm_cached(&p->look) != SDM_CACHED_SOMETHING;
+	return rest == SDM_CACHED_NOTHING;
+}
+
 static bool purge(struct sdm_purge *p)
 {
 	const struct timespec between = { .tv_nsec = BETWEEN_MS * 1000000L };
-	enum sdm_cached rest;
 
 	for (int pass = 1; pass <= PASSES_MAX && !p->stop; pass++) {
 		(void)SM_STEP("cache.purge", ioctl(p->fd, BLKFLSBUF, 0));
-		rest = sdm_cached(&p->look);
-		if (rest == SDM_CACHED_UNKNOWN && !p->stop) {
+		if (sdm_cached(&p->look) == SDM_CACHED_NOTHING)
+			return true;
+		if (!p->stop)
 			let_others_run(p);
-			(void)SM_STEP("cache.purge", ioctl(p->fd, BLKFLSBUF, 0));
-			rest = sdm_cached_complete(&p->look);
-		}
-		if (rest != SDM_CACHED_SOMETHING)
+		(void)SM_STEP("cache.purge", ioctl(p->fd, BLKFLSBUF, 0));
+		if (is_clean(p))
 			return true;
 		(void)nanosleep(&between, NULL);
 	}

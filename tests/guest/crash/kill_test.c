@@ -191,21 +191,37 @@ ATF_TC_BODY(a_revert_killed_with_its_guard_is_recovered, tc)
 	ATF_CHECK_MSG(round.suspended > 0, "no kill came while the volume was suspended");
 }
 
-/* Somebody has it open, so the cache is purged under suspension: that takes longer, and may be killed. */
+/* Single bytes of the volume's, through the page cache, for ever. */
+static void read_without_end(void *data)
+{
+	int fd = open(data, O_RDONLY | O_CLOEXEC);
+	uint64_t random = 11;
+	char byte;
+
+	if (fd < 0)
+		_exit(1);
+	lab_ready();
+	for (;;) {
+		for (int i = 0; i < 8; i++)
+			(void)!pread(fd, &byte, 1, (off_t)(lab_random(&random) % SIZE));
+		lab_sleep_ms(1);
+	}
+}
+
+/* Somebody reads from it, so its cache is purged under suspension: that takes longer, and may be killed. */
 ATF_TC_WITHOUT_HEAD(an_online_revert_killed_with_its_guard_is_recovered);
 ATF_TC_BODY(an_online_revert_killed_with_its_guard_is_recovered, tc)
 {
 	struct round round = {
 		.opts = &online, .kill_guard = true, .longest_us = 120000, .random = 5
 	};
-	int fd;
+	pid_t pid;
 
 	make_volume();
-	fd = open(lab_node("p/v"), O_RDONLY | O_CLOEXEC);
-	ATF_REQUIRE(fd >= 0);
+	pid = lab_child(read_without_end, (void *)(uintptr_t)lab_node("p/v"));
 	for (unsigned int i = 1; i <= 30; i++)
 		one_round(&round, i + 100);
-	(void)close(fd);
+	lab_end(pid);
 	printf("%u left behind, %u suspended\n", round.recovered, round.suspended);
 	ATF_CHECK_MSG(round.suspended > 3, "%u", round.suspended);
 	lab_check_rest();

@@ -162,6 +162,45 @@ static void write_bytes(void *data)
 	}
 }
 
+static void read_bytes(void *data)
+{
+	struct shared *s = data;
+	int fd = open(s->node, O_RDONLY | O_CLOEXEC);
+	uint64_t random = 9;
+	char byte;
+
+	if (fd < 0)
+		_exit(1);
+	lab_ready();
+	while (!s->stop) {
+		if (pread(fd, &byte, 1, (off_t)(lab_random(&random) % BYTES)) != 1)
+			s->error = errno ? errno : EIO;
+		s->done++;
+		if (s->done % 8 == 0)
+			lab_sleep_ms(1);
+	}
+}
+
+/* He waits for a page whenever the volume is suspended: that is no page of the old contents. */
+ATF_TC_WITHOUT_HEAD(a_buffered_reader_holds_no_revert_up);
+ATF_TC_BODY(a_buffered_reader_holds_no_revert_up, tc)
+{
+	struct shared *s;
+	pid_t pid;
+
+	lab_up();
+	lab_create("p/v", BYTES);
+	s = share();
+	lab_snapshot("p/v@s");
+	pid = lab_child(read_bytes, s);
+	for (int i = 0; i < 20; i++)
+		LAB_DO(snapmgr_revert(lab, "p/v@s", &online, NULL, &err));
+	s->stop = true;
+	ATF_CHECK_EQ_MSG(0, s->error, "the reader saw: %s", strerror(s->error));
+	lab_end(pid);
+	lab_check_rest();
+}
+
 /* How many pages begin with @mark. */
 static size_t count_marks(const char *node, uint64_t mark, int flags)
 {
@@ -259,6 +298,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, dirty_pages_go_to_the_displaced_head_and_nowhere_else);
 	ATF_TP_ADD_TC(tp, what_was_cached_before_it_was_closed_is_not_read_after);
 	ATF_TP_ADD_TC(tp, a_direct_writer_sees_no_error_through_reverts);
+	ATF_TP_ADD_TC(tp, a_buffered_reader_holds_no_revert_up);
 	ATF_TP_ADD_TC(tp, a_buffered_writer_of_single_bytes_never_brings_an_old_page_over);
 	ATF_TP_ADD_TC(tp, online_to_a_smaller_size_wants_force);
 	return atf_no_error();
