@@ -32,6 +32,13 @@ static void put_char(struct json *j, char c)
 	j->buf[j->len++] = c;
 }
 
+/* A value is complete; a whole document goes out. */
+static void end_value(struct json *j)
+{
+	if (!j->depth)
+		flush(j);
+}
+
 static void puts_in(struct json *j, const char *text)
 {
 	put(j, text, strlen(text));
@@ -69,10 +76,9 @@ void json_end(struct json *j)
 		return;
 	put_char(j, j->closing[--j->depth]);
 	j->comma = j->depth > 0;
-	if (j->depth)
-		return;
-	put_char(j, '\n');
-	flush(j);
+	if (!j->depth)
+		put_char(j, '\n');
+	end_value(j);
 }
 
 void json_end_to(struct json *j, unsigned depth)
@@ -156,12 +162,14 @@ void json_text(struct json *j, const char *text)
 	}
 	separate(j);
 	quoted(j, text);
+	end_value(j);
 }
 
 static void word(struct json *j, const char *text)
 {
 	separate(j);
 	puts_in(j, text);
+	end_value(j);
 }
 
 void json_uint(struct json *j, uint64_t n)
