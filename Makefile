@@ -48,7 +48,7 @@ CORE_SRC = $(addprefix snapmgr/core/, \
 	message.c messages.c monitor.c moment.c monitor_pool.c object.c operation.c operations.c origin.c pool.c \
 	pool_check.c pool_create.c pool_destroy.c pool_extend.c pool_list.c pool_stale.c pool_start.c \
 	pool_state.c pool_stop.c property.c quota.c recover.c recover_group.c rename.c reset_state.c resize.c revert.c revert_group.c snapshot.c space.c \
-	states.c store.c store_attach.c store_watch.c merge.c merge_tend.c merge_wait.c strategy.c together.c undo.c undo_group.c vet.c view.c)
+	states.c store.c store_attach.c store_resize.c store_watch.c merge.c merge_tend.c merge_wait.c strategy.c together.c undo.c undo_group.c vet.c view.c)
 CLI_SRC = $(addprefix snapmgr/cli/, \
 	args.c cmd_copy.c cmd_delete.c cmd_diff.c cmd_dump.c cmd_group.c cmd_list.c cmd_message.c cmd_monitor.c cmd_operation.c cmd_pool.c \
 	cmd_property.c cmd_quota.c \

@@ -350,6 +350,8 @@ struct scat_extent {
 };
 int scat_extent_take(struct scat *cat, uint32_t owner, uint64_t len, uint64_t from, uint64_t to,
 		     struct snapmgr_err *err);
+/* scat_extent_cut() - what @owner has from position @len on is nobody's any more. */
+int scat_extent_cut(struct scat *cat, uint32_t owner, uint64_t len, struct snapmgr_err *err);
 int scat_extent_free(struct scat *cat, uint32_t owner, struct snapmgr_err *err);
 typedef int scat_extent_fn(const struct scat_extent *extent, void *data);
 /* @owner: one's, by position; 0: all, by start */

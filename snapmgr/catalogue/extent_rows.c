@@ -161,6 +161,18 @@ int scat_extent_take(struct scat *cat, uint32_t owner, uint64_t len, uint64_t fr
 	return r;
 }
 
+int scat_extent_cut(struct scat *cat, uint32_t owner, uint64_t len, struct snapmgr_err *err)
+{
+	static const char drop[] = "DELETE FROM extents WHERE owner=?1 AND position>=?2";
+	static const char cut[] = "UPDATE extents SET len=?2-position WHERE owner=?1 "
+				  "AND position+len>?2";
+	int r = scat_run(cat, drop, ARGS(ARG_INT(owner), ARG_INT(len)), err);
+
+	if (r >= 0)
+		r = scat_run(cat, cut, ARGS(ARG_INT(owner), ARG_INT(len)), err);
+	return r < 0 ? r : 0;
+}
+
 int scat_extent_free(struct scat *cat, uint32_t owner, struct snapmgr_err *err)
 {
 	static const char sql[] = "DELETE FROM extents WHERE owner=?1";

@@ -19,6 +19,7 @@ static int settle_revert(struct sm_pool *pool, const struct scat_operation *op, 
 const struct sm_lasting_verb sm_lasting_verbs[] = {
 	{ "copy", sm_copy_settle },
 	{ "create", sm_copy_settle },
+	{ "extend", sm_copy_settle },
 	{ "merge", sm_merge_settle },
 	{ "revert", settle_revert },
 	{ "undo", settle_revert },

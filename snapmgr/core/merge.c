@@ -74,13 +74,14 @@ static int measure_source(struct merge *m, struct snapmgr_err *err)
 }
 
 /* How much longer this one must be, for what the merge can make it keep. */
-static int lacks(const struct merge *m, uint32_t id, uint64_t *ret, struct snapmgr_err *err)
+static int lacks(const struct merge *m, const struct sm_store *store, uint64_t *ret,
+		 struct snapmgr_err *err)
 {
 	const struct sm_store_driver *stores = m->pool->b.driver->stores;
-	const uint64_t most = stores->store_most(&m->pool->b, m->v->c.size_bytes);
+	const uint64_t most = stores->store_most(&m->pool->b, store->size_bytes);
 	struct sdm_store_status s;
 	uint64_t need;
-	int r = stores->status(&m->pool->b, id, false, &s, err);
+	int r = stores->status(&m->pool->b, store->id, false, &s, err);
 
 	*ret = 0;
 	if (r < 0 || s.state != SDM_STORE_VALID) /* nothing to lose */
@@ -108,7 +109,7 @@ static int check_room(struct merge *m, uint64_t *more, struct snapmgr_err *err)
 
 	for (size_t i = 0; i < m->stores.n && r == 0; i++) {
 		if (m->stores.v[i].id != m->source)
-			r = lacks(m, m->stores.v[i].id, &more[i], err);
+			r = lacks(m, &m->stores.v[i], &more[i], err);
 		sum += more[i];
 	}
 	if (r == 0 && sum > left)
@@ -258,6 +259,7 @@ static int commit(struct merge *m, struct snapmgr_err *err)
 
 	v.c.state = SCAT_REVERTING;
 	v.c.parent = m->d->change.parent;
+	v.c.size_bytes = m->d->change.size_bytes;
 	if (m->s) {
 		s = *m->s;
 		s.c.state = SCAT_RESTORING;

@@ -90,11 +90,11 @@ static int find_source(struct sm_pool *pool, int64_t volume, struct source *ret,
 	return r < 0 ? r : 0;
 }
 
-static int arm(struct sm_pool *pool, const struct scat_volume *v, uint32_t id,
+static int arm(struct sm_pool *pool, const struct scat_volume *v, const struct scat_snapshot *s,
 	       struct snapmgr_err *err)
 {
 	AUTO(sm_place_free) struct sm_place place = { 0 };
-	int r = sm_place_load(pool, id, v->c.thin, v->c.size_bytes, &place, err);
+	int r = sm_place_load(pool, s->c.thin, v->c.thin, s->c.size_bytes, &place, err);
 
 	return r == 0 ? pool->b.driver->stores->arm(&pool->b, &place, err) : r;
 }
@@ -178,7 +178,7 @@ int sm_merge_finish(struct sm_pool *pool, struct scat_volume *v, struct sdm_swit
 	if (r == 0)
 		r = retable(pool, v, true, NULL, err);
 	if (r == 0 && source.is_snapshot)
-		r = arm(pool, v, source.id, err);
+		r = arm(pool, v, &source.s, err);
 	if (r == 0)
 		r = pool->b.driver->stores->flush(&pool->b, v->c.thin, err);
 	if (r == 0)

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "snapmgr/core/core.h"
+#include "snapmgr/core/store.h"
 
 #define WIPE_NS (UINT64_C(2) * 1000000000) /* as long as a shrink may wipe; the pool is locked */
 
@@ -130,7 +130,8 @@ int snapmgr_resize(struct snapmgr *sm, const char *spec, uint64_t size_bytes,
 	if (r == 0)
 		r = check_quota(&f, size_bytes, err);
 	if (r == 0 && size_bytes != f.volume.c.size_bytes)
-		r = change_size(&f, size_bytes, &o, err);
+		r = f.pool.b.driver->stores ? sm_store_resize(&f, size_bytes, o.online, err) :
+					      change_size(&f, size_bytes, &o, err);
 	sm_pool_unlock(&f.pool);
 	return r == 0 ? sm_visit_volume(&f.pool, &f.volume, visit, data, err) : r;
 }

@@ -23,7 +23,8 @@ int sm_store_new(struct sm_pool *pool, uint32_t id, const struct scat_volume *v,
 		 struct snapmgr_err *err);
 /* sm_store_free_sectors() - that nobody has yet */
 int sm_store_free_sectors(struct sm_pool *pool, uint64_t *ret, struct snapmgr_err *err);
-/* sm_store_grow() - @more_sectors for a store; commits, and makes the kernel follow. */
+/* sm_store_grow() - @more_sectors for a store, or behind a volume's end; commits, and makes the kernel
+ * follow. */
 int sm_store_grow(struct sm_pool *pool, uint32_t id, uint64_t more_sectors,
 		  struct snapmgr_err *err);
 /* sm_store_follow() - make the kernel's as long as the catalogue says. */
@@ -35,6 +36,7 @@ uint64_t sm_store_step(const struct sm_pool *pool, uint64_t sectors);
 
 struct sm_store { /* of a volume: a snapshot's, or an undo point's */
 	uint32_t id;
+	uint64_t size_bytes; /* of what it shows */
 	struct sm_uuid uuid;
 	bool of_undo;
 	int64_t row;
@@ -57,6 +59,11 @@ static inline void auto_sm_stores_free(struct sm_stores *all)
 int sm_store_attach(struct sm_pool *pool, const struct scat_volume *v, struct snapmgr_err *err);
 /* sm_store_switch_opts() - for the driver */
 struct sm_switch_opts sm_store_switch_opts(const struct sm_pool *pool);
+
+/* ---- store_resize.c ---- */
+
+/* sm_store_resize() - of a volume to another size, which is allowed; the lock is free afterwards. */
+int sm_store_resize(struct sm_found *f, uint64_t bytes, bool online, struct snapmgr_err *err);
 
 /* ---- store_watch.c ---- */
 

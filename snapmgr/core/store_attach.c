@@ -21,12 +21,12 @@ static int add(struct sm_stores *all, const struct sm_store *store)
 
 static int add_snapshot(const struct scat_snapshot *s, void *data)
 {
-	return add(data, &(struct sm_store){ s->c.thin, s->c.uuid, false, s->id });
+	return add(data, &(struct sm_store){ s->c.thin, s->c.size_bytes, s->c.uuid, false, s->id });
 }
 
 static int add_undo(const struct scat_undo *u, void *data)
 {
-	return add(data, &(struct sm_store){ u->thin, u->uuid, true, u->id });
+	return add(data, &(struct sm_store){ u->thin, u->size_bytes, u->uuid, true, u->id });
 }
 
 int sm_stores_of(struct sm_pool *pool, int64_t volume, struct sm_stores *ret,
@@ -77,7 +77,7 @@ int sm_store_attach(struct sm_pool *pool, const struct scat_volume *v, struct sn
 	if (r == 0)
 		r = place(pool, v->c.thin, 0, v->c.size_bytes, false, err);
 	for (size_t i = 0; i < all.n && r == 0; i++)
-		r = place(pool, all.v[i].id, v->c.thin, v->c.size_bytes, all.v[i].id != merging,
+		r = place(pool, all.v[i].id, v->c.thin, all.v[i].size_bytes, all.v[i].id != merging,
 			  err);
 	return r == 0 && merging ? sm_merge_forward(pool, v, merging, NULL, err) : r;
 }

@@ -73,7 +73,7 @@ static int mark_lost(struct watch *w, const struct scat_volume *v, const struct 
 static int grow(struct watch *w, const struct scat_volume *v, const struct sm_store *store,
 		uint64_t total_sectors, struct snapmgr_err *err)
 {
-	const uint64_t most = w->pool->b.driver->stores->store_most(&w->pool->b, v->c.size_bytes);
+	const uint64_t most = w->pool->b.driver->stores->store_most(&w->pool->b, store->size_bytes);
 	uint64_t more = v->c.size_bytes / SM_SECTOR / GROW_BY, have;
 	char name[SNAPMGR_SPEC_TEXT];
 	int r = scat_extent_sum(w->pool->cat, store->id, &have, err);

@@ -424,7 +424,7 @@ static inline bool sm_driver_online(const struct sm_driver *driver, const struct
 /* sm_driver_resizes() - a volume that is there */
 static inline bool sm_driver_resizes(const struct sm_driver *driver)
 {
-	return driver->repoint;
+	return driver->repoint || driver->stores;
 }
 /* sm_driver_reverts_groups() - several volumes, all or none */
 static inline bool sm_driver_reverts_groups(const struct sm_driver *driver)

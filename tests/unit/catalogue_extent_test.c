@@ -153,6 +153,31 @@ ATF_TC_BODY(one_that_fits_in_a_later_gap_is_not_split_over_earlier_ones, tc)
 	ATF_CHECK_EQ(TO - FROM, model_sum(0));
 }
 
+ATF_TC_WITHOUT_HEAD(what_is_cut_off_is_nobodys_and_the_rest_stays);
+ATF_TC_BODY(what_is_cut_off_is_nobodys_and_the_rest_stays, tc)
+{
+	AUTO(scat_close) struct scat *cat = rig_new();
+
+	take(cat, 1, 10);
+	take(cat, 2, 5);
+	take(cat, 1, 10); /* behind that: its second piece */
+	take(cat, 3, 5);
+	MUST(CHANGE(cat, scat_extent_cut(cat, 1, 20, &rig_err))); /* all of it */
+	compare(cat);
+	MUST(CHANGE(cat, scat_extent_cut(cat, 1, 12, &rig_err)));
+	memset(&map[FROM + 17], 0, 8 * sizeof(map[0]));
+	compare(cat);
+	MUST(CHANGE(cat, scat_extent_cut(cat, 1, 10, &rig_err)));
+	memset(&map[FROM + 15], 0, 2 * sizeof(map[0]));
+	compare(cat);
+	MUST(CHANGE(cat, scat_extent_cut(cat, 1, 4, &rig_err)));
+	memset(&map[FROM + 4], 0, 6 * sizeof(map[0]));
+	compare(cat);
+	take(cat, 4, 10);
+	take(cat, 1, 6);
+	compare(cat);
+}
+
 ATF_TC_WITHOUT_HEAD(what_was_not_committed_was_never_taken);
 ATF_TC_BODY(what_was_not_committed_was_never_taken, tc)
 {
@@ -185,6 +210,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, what_is_handed_out_is_what_a_map_of_all_sectors_says);
 	ATF_TP_ADD_TC(tp, one_that_fits_in_a_later_gap_is_not_split_over_earlier_ones);
+	ATF_TP_ADD_TC(tp, what_is_cut_off_is_nobodys_and_the_rest_stays);
 	ATF_TP_ADD_TC(tp, what_was_not_committed_was_never_taken);
 	ATF_TP_ADD_TC(tp, extents_over_each_other_are_damage_and_hand_out_nothing);
 	return atf_no_error();

@@ -16,9 +16,13 @@
 
 struct verb {
 	int (*run)(struct snapmgr_err *err);
-	bool moves; /* the head, to what it names */
-	bool adds;  /* a snapshot */
+	bool moves;   /* the head, to what it names */
+	bool adds;    /* a snapshot, "p/v@new" */
+	bool removes; /* that */
+	bool makes;   /* a volume, "p/n" */
+	bool grows;   /* the volume */
 };
+static uint64_t was_bytes; /* before it began */
 
 struct point {
 	char name[56];
@@ -43,6 +47,26 @@ static int run_snapshot(struct snapmgr_err *err)
 	const char *spec = "p/v@new";
 
 	return snapmgr_snapshot(lab, &spec, 1, NULL, NULL, NULL, err);
+}
+
+static int run_delete(struct snapmgr_err *err)
+{
+	struct snapmgr_delete_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_delete_opts);
+
+	return snapmgr_delete(lab, "p/v@new", &opts, NULL, NULL, err);
+}
+
+static int run_create(struct snapmgr_err *err)
+{
+	struct snapmgr_create_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_create_opts);
+
+	opts.size_bytes = BYTES;
+	return snapmgr_create(lab, "p/n", &opts, NULL, NULL, err);
+}
+
+static int run_grow(struct snapmgr_err *err)
+{
+	return snapmgr_resize(lab, "p/v", was_bytes + SM_MIB, NULL, NULL, NULL, err);
 }
 
 static void fill(uint64_t seed)
@@ -144,6 +168,23 @@ static bool is_there(const char *spec)
 	return lab_exists(spec);
 }
 
+/* The old size, and then the same again leads to the new one; what is new reads as zero. */
+static void check_size(const struct verb *verb, const char *where)
+{
+	struct snapmgr_object v;
+
+	lab_show("p/v", &v);
+	if (!verb->grows) {
+		ATF_CHECK_EQ_MSG(was_bytes, v.size_bytes, "%s: the size has changed", where);
+		return;
+	}
+	ATF_CHECK_MSG(v.size_bytes == was_bytes || v.size_bytes == was_bytes + SM_MIB,
+		      "%s: the size is neither old nor new", where);
+	LAB_DO(run_grow(&err));
+	lab_run("tail -c %ju %s | cmp -n %ju - /dev/zero", (uintmax_t)SM_MIB, lab_node("p/v"),
+		(uintmax_t)SM_MIB);
+}
+
 static void check(const struct verb *verb, const char *where, uint64_t head)
 {
 	struct snapmgr_delete_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_delete_opts);
@@ -156,7 +197,12 @@ static void check(const struct verb *verb, const char *where, uint64_t head)
 		ATF_CHECK_MSG(holds("p/v", 'a'), "%s: the head is neither old nor new", where);
 		ATF_CHECK_MSG(holds("p/v@undo", head), "%s: the way back is lost", where);
 	}
-	if (!verb->adds || !is_there("p/v@new"))
+	check_size(verb, where);
+	if (verb->makes && is_there("p/n")) {
+		lab_run("cmp -n %ju /dev/zero %s", (uintmax_t)BYTES, lab_node("p/n"));
+		LAB_DO(snapmgr_delete(lab, "p/n", &opts, NULL, NULL, &err));
+	}
+	if (!(verb->adds || verb->removes) || !is_there("p/v@new"))
 		return;
 	ATF_CHECK_MSG(holds("p/v@new", head), "%s: the snapshot is not the head", where);
 	LAB_DO(snapmgr_delete(lab, "p/v@new", &opts, NULL, NULL, &err));
@@ -180,6 +226,8 @@ static void kill_at(const struct verb *verb, size_t i, bool reboot, uint64_t hea
 /* For an undo, what it undoes has to be there: a revert, and then something new. */
 static void prepare(const struct verb *verb, uint64_t head)
 {
+	struct snapmgr_object v;
+
 	if (verb->run == run_undo) {
 		lab_revert("p/v@a"); /* whatever was there; its undo point goes */
 		LAB_DO(snapmgr_undo(
@@ -191,6 +239,10 @@ static void prepare(const struct verb *verb, uint64_t head)
 		lab_revert("p/v@b"); /* so that the newest undo point is 'a' */
 	}
 	fill(head);
+	if (verb->removes && !is_there("p/v@new"))
+		cow_snapshot("p/v@new", 0);
+	lab_show("p/v", &v);
+	was_bytes = v.size_bytes;
 }
 
 /* Each step would take minutes: SWEEP_EVERY=1 in the environment does it all the same. */
@@ -203,7 +255,7 @@ static void sweep(const struct verb *verb, size_t stride)
 	up();
 	prepare(verb, head);
 	record(verb);
-	if (verb->adds)
+	if (!verb->moves)
 		check(verb, "left alone", head);
 	printf("%zu points\n", n_points);
 	for (size_t i = 0; i < n_points; i += stride) {
@@ -239,10 +291,37 @@ ATF_TC_BODY(a_snapshot_killed_at_any_step_is_whole_or_is_not, tc)
 	sweep(&snapshot, 7);
 }
 
+ATF_TC_WITHOUT_HEAD(a_delete_killed_at_any_step_is_done_or_not);
+ATF_TC_BODY(a_delete_killed_at_any_step_is_done_or_not, tc)
+{
+	static const struct verb removal = { .run = run_delete, .removes = true };
+
+	sweep(&removal, 7);
+}
+
+ATF_TC_WITHOUT_HEAD(a_creation_killed_at_any_step_is_whole_or_is_not);
+ATF_TC_BODY(a_creation_killed_at_any_step_is_whole_or_is_not, tc)
+{
+	static const struct verb creation = { .run = run_create, .makes = true };
+
+	sweep(&creation, 9);
+}
+
+ATF_TC_WITHOUT_HEAD(a_volume_killed_while_it_grows_has_the_old_or_the_new_size);
+ATF_TC_BODY(a_volume_killed_while_it_grows_has_the_old_or_the_new_size, tc)
+{
+	static const struct verb growth = { .run = run_grow, .grows = true };
+
+	sweep(&growth, 9);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_revert_killed_at_any_step_is_done_or_was_never_begun);
 	ATF_TP_ADD_TC(tp, an_undo_killed_at_any_step_is_done_or_was_never_begun);
 	ATF_TP_ADD_TC(tp, a_snapshot_killed_at_any_step_is_whole_or_is_not);
+	ATF_TP_ADD_TC(tp, a_delete_killed_at_any_step_is_done_or_not);
+	ATF_TP_ADD_TC(tp, a_creation_killed_at_any_step_is_whole_or_is_not);
+	ATF_TP_ADD_TC(tp, a_volume_killed_while_it_grows_has_the_old_or_the_new_size);
 	return atf_no_error();
 }
