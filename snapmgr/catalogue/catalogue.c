@@ -343,6 +343,22 @@ static int prepare_writer(struct scat *cat, struct snapmgr_err *err)
 	return r;
 }
 
+/*
+ * The device stays open while its pool is active, so what the dead wrote last is in the kernel's cache
+ * even where it never reached the disk, and whom it was told to is dead, too.
+ */
+static int read_anew(struct scat *cat, struct snapmgr_err *err)
+{
+	int r = cat->vfs ? scat_vfs_sync(cat->vfs) : 0;
+
+	if (r < 0)
+		return sm_fail(err, SNAPMGR_IO, r, "cannot flush the catalogue of pool '%s'",
+			       cat->subject);
+	if (cat->vfs)
+		scat_region_forget(&cat->vfs->region);
+	return 0;
+}
+
 int scat_open(const char *device, const struct sm_uuid *uuid, enum scat_use use, struct scat **ret,
 	      struct snapmgr_err *err)
 {
@@ -353,9 +369,12 @@ int scat_open(const char *device, const struct sm_uuid *uuid, enum scat_use use,
 	if (r < 0)
 		return r;
 	if (cat->vfs)
-		cat->vfs->owner = use == SCAT_OWN;
+		cat->vfs->owner = use == SCAT_OWN || use == SCAT_HEAL;
+	if (use == SCAT_HEAL)
+		r = read_anew(cat, err);
 	harden(cat);
-	r = exec(cat, "PRAGMA temp_store=2;PRAGMA cell_size_check=1;BEGIN", err);
+	if (r == 0)
+		r = exec(cat, "PRAGMA temp_store=2;PRAGMA cell_size_check=1;BEGIN", err);
 	if (r == 0)
 		r = check_versions(cat, err);
 	if (r == 0)

@@ -21,6 +21,7 @@ enum scat_use {
 	SCAT_READ,
 	SCAT_WRITE, /* with locks of its own, beside others */
 	SCAT_OWN,   /* under the pool's lock */
+	SCAT_HEAL,  /* the same, after somebody died at work: nothing that the kernel kept is believed */
 };
 
 /* Volume and snapshot states; the catalogue holds their names (scat_state_name). */
@@ -162,7 +163,7 @@ int scat_format_file(const char *dir, const struct scat_pool *pool, struct snapm
  * scat_open() - open the catalogue on @device
  * @device: the pinned dm-linear device of the region, e.g. "/dev/mapper/snapmgr-p-_cat"
  * @uuid:   pool's UUID: names the wal-index and lock files under /run/snapmgr/UUID/
- * @use: SCAT_OWN: the caller holds the pool's lock, until scat_disown()
+ * @use: SCAT_OWN, SCAT_HEAL: the caller holds the pool's lock, until scat_disown()
  *
  * Opens nothing but @device and those two files. Return: 0; -EUCLEAN (damaged);
  * -EPROTONOSUPPORT (newer_version); -EACCES; -EIO.

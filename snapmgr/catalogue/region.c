@@ -142,6 +142,11 @@ int scat_region_reopen(struct scat_region *region, struct snapmgr_err *err)
 	return 0;
 }
 
+void scat_region_forget(const struct scat_region *region)
+{
+	(void)posix_fadvise(region->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 void scat_region_close(struct scat_region *region)
 {
 	if (region->fd >= 0)

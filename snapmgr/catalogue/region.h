@@ -37,6 +37,8 @@ int scat_region_reopen(struct scat_region *region, struct snapmgr_err *err);
 /* scat_region_db_len() - bytes for the database; looked at again where @wanted is more than were known,
  * since the region may have been extended. */
 uint64_t scat_region_db_len(struct scat_region *region, uint64_t wanted);
+/* scat_region_forget() - what the kernel keeps of it is read from the device again, but what is dirty. */
+void scat_region_forget(const struct scat_region *region);
 void scat_region_close(struct scat_region *region);
 /* scat_region_format() - write a header; log and database become empty. Flushes all but the header. */
 int scat_region_format(const char *path, const struct sm_uuid *pool, struct snapmgr_err *err);

@@ -80,6 +80,18 @@ static bool hold(struct scat_vfs *vfs, const void *buf, size_t len, uint64_t at)
 	return true;
 }
 
+/* What follows the log's last frame is nobody's: a page of it that is written whole is not read first. */
+static void fill_page(struct scat_vfs *vfs)
+{
+	uint64_t end = vfs->held_at + vfs->held_len;
+	size_t rest = (size_t)((SCAT_PAGE_BYTES - end % SCAT_PAGE_BYTES) % SCAT_PAGE_BYTES);
+
+	if (rest > HELD_MAX - vfs->held_len)
+		return;
+	memset(vfs->held + vfs->held_len, 0, rest);
+	vfs->held_len += rest;
+}
+
 /*
  * SQLite ends a durable commit with its last page once more, so that no later one shares a sector with
  * it: up to the sector's end before the flush, and the rest after it. That rest would be a call of its
@@ -101,6 +113,7 @@ static void foresee(struct scat_vfs *vfs)
 	vfs->foreseen_len = rest;
 	memcpy(vfs->held + vfs->held_len, vfs->foreseen - SCAT_FRAME_BYTES, rest);
 	vfs->held_len += rest;
+	fill_page(vfs);
 }
 
 /* Return: whether it was written already. */
@@ -220,7 +233,7 @@ int scat_vfs_sync(struct scat_vfs *vfs)
 	if (r < 0)
 		vfs->foreseen_len = 0;
 	if (r < 0) /* the kernel now calls pages clean that never arrived: read them again */
-		(void)posix_fadvise(vfs->region.fd, 0, 0, POSIX_FADV_DONTNEED);
+		scat_region_forget(&vfs->region);
 	return r;
 }
 

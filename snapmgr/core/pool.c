@@ -119,7 +119,11 @@ static int open_catalogue(const struct sdm_info *info, bool writable, struct sm_
 	parked = take_parked(pool, &uuid) == 0;
 	if (!parked) {
 		sm_node_path(info, pool->node, sizeof(pool->node));
-		r = scat_open(pool->node, &uuid, writable ? SCAT_OWN : SCAT_READ, &pool->cat, err);
+		r = scat_open(pool->node, &uuid,
+			      !writable		   ? SCAT_READ :
+			      pool->lock.abandoned ? SCAT_HEAL :
+						     SCAT_OWN,
+			      &pool->cat, err);
 	}
 	if (r == 0)
 		r = sm_pool_begin(pool, &uuid, writable, err);
@@ -374,7 +378,7 @@ int sm_pool_reopen(struct sm_pool *pool, struct snapmgr_err *err)
 	scat_close(pool->cat);
 	pool->cat = NULL;
 	pool->parkable = false;
-	r = scat_open(pool->node, &pool->b.uuid, SCAT_OWN, &pool->cat, err);
+	r = scat_open(pool->node, &pool->b.uuid, SCAT_HEAL, &pool->cat, err);
 	return r == 0 ? scat_pool_get(pool->cat, &pool->row, err) : r;
 }
 

@@ -52,7 +52,7 @@ static int open_mapped_catalogue(struct sm_pool *pool, struct snapmgr_err *err)
 	if (r < 0)
 		return r;
 	sm_node_path(&info, pool->node, sizeof(pool->node));
-	r = scat_open(pool->node, &pool->b.uuid, SCAT_OWN, &pool->cat, err);
+	r = scat_open(pool->node, &pool->b.uuid, SCAT_HEAL, &pool->cat, err);
 	return r == 0 ? scat_pool_get(pool->cat, &pool->row, err) : r;
 }
 

@@ -61,15 +61,17 @@ int cow_start(struct sm_backend *b, const struct sm_layout *layout, bool fresh,
 
 int cow_pin(struct sm_backend *b, bool fresh, struct snapmgr_err *err)
 {
-	struct sdm_target target;
+	struct sdm_target targets[2];
 	struct sdm_info info;
 	int r = data_info(b, &info, err);
 
 	(void)fresh;
+	if (r == 0)
+		r = sm_region_pin(b, FIRST_SECTORS, &targets[1], err);
 	if (r < 0)
 		return r;
-	sdm_linear_target(makedev(info.major, info.minor), 0, 0, FIRST_SECTORS, &target);
-	return sdm_create(&b->roles[SM_ROLE_ZERO], &target, 1, &b->cookie, err);
+	sdm_linear_target(makedev(info.major, info.minor), 0, 0, FIRST_SECTORS, &targets[0]);
+	return sdm_create(&b->roles[SM_ROLE_ZERO], targets, 2, &b->cookie, err);
 }
 
 struct stop {

@@ -451,6 +451,12 @@ int sm_vdev_rename(struct sm_backend *b, const struct sm_vdev *from, const struc
  * Goes by the UUID: a device of that name that is another pool's is -EEXIST, and left alone. */
 int sm_region_map(struct sm_backend *b, enum sm_role role, const struct sm_extents *extents,
 		  struct snapmgr_err *err);
+/*
+ * sm_region_pin() - a target that keeps the catalogue's device open while the table it is in lives: as
+ * long as somebody has a device open, the kernel keeps what was read of it. Nobody reads through it.
+ */
+int sm_region_pin(const struct sm_backend *b, uint64_t start_sectors, struct sdm_target *ret,
+		  struct snapmgr_err *err);
 int sm_region_unmap(struct sm_backend *b, enum sm_role role, struct snapmgr_err *err);
 /* sm_node_open() - the node of a dm device, /dev/dm-N or below /dev/mapper; a descriptor or -errno. */
 int sm_node_open(const struct sdm_info *info, int flags, struct snapmgr_err *err);

@@ -70,6 +70,22 @@ int sm_region_map(struct sm_backend *b, enum sm_role role, const struct sm_exten
 			     sdm_create(dm, targets, extents->n, &b->cookie, err);
 }
 
+int sm_region_pin(const struct sm_backend *b, uint64_t start_sectors, struct sdm_target *ret,
+		  struct snapmgr_err *err)
+{
+	const struct sdm_device *dm = &b->roles[SM_ROLE_CATALOGUE];
+	struct sdm_info info;
+	int r = sdm_info_by_uuid(dm->uuid, &info, err);
+
+	if (r < 0)
+		return r;
+	if (!info.exists)
+		return sm_fail(err, SNAPMGR_KERNEL, ENODEV, "device '%s' is gone", dm->name);
+	sdm_linear_target(makedev(info.major, info.minor), 0, start_sectors,
+			  b->block_bytes / SM_SECTOR, ret);
+	return 0;
+}
+
 int sm_region_unmap(struct sm_backend *b, enum sm_role role, struct snapmgr_err *err)
 {
 	struct sdm_device dm = b->roles[role];

@@ -132,19 +132,21 @@ int thin_let_go(const struct sm_backend *b, struct snapmgr_err *err)
  */
 int thin_pin(struct sm_backend *b, bool fresh, struct snapmgr_err *err)
 {
-	struct sdm_target target;
+	struct sdm_target targets[2];
 	char dev[SDM_NAME_MAX];
 	int r = fresh ? thin_make(b, 0, err) : thin_let_go(b, err);
 
 	if (r == 0)
 		r = devno_text(&b->roles[SM_ROLE_POOL], dev, err);
+	if (r == 0)
+		r = sm_region_pin(b, b->chunk_sectors, &targets[1], err);
 	if (r < 0)
 		return r;
-	sdm_thin_target(dev, 0, b->chunk_sectors, &target);
-	r = sdm_create(&b->roles[SM_ROLE_ZERO], &target, 1, &b->cookie, err);
+	sdm_thin_target(dev, 0, b->chunk_sectors, &targets[0]);
+	r = sdm_create(&b->roles[SM_ROLE_ZERO], targets, 2, &b->cookie, err);
 	if (r < 0 && !fresh && thin_make(b, 0, NULL) == 0) { /* a repair has lost it */
 		fresh = true;
-		r = sdm_create(&b->roles[SM_ROLE_ZERO], &target, 1, &b->cookie, err);
+		r = sdm_create(&b->roles[SM_ROLE_ZERO], targets, 2, &b->cookie, err);
 	}
 	return r == 0 && fresh ? blank(&b->roles[SM_ROLE_ZERO], err) : r;
 }

@@ -68,6 +68,27 @@ ATF_TC_BODY(a_durable_commit_is_one_write_and_none_after_its_flush, tc)
 	ATF_CHECK_MSG(more <= 3, "%d of 100 commits were more than one write", more);
 }
 
+/* What is written in part has to be read first. */
+ATF_TC_WITHOUT_HEAD(a_durable_commit_ends_with_a_whole_page);
+ATF_TC_BODY(a_durable_commit_ends_with_a_whole_page, tc)
+{
+	AUTO(scat_close) struct scat *cat = fresh();
+	int parts = 0;
+
+	commit(cat, true);
+	rig_io.n_ops = 0;
+	rig_io.record = true;
+	for (int i = 0; i < 50; i++)
+		commit(cat, true);
+	for (size_t i = 1; i < rig_io.n_ops; i++) {
+		const struct rig_op *op = &rig_io.ops[i - 1];
+
+		if (!op->sync && rig_io.ops[i].sync)
+			parts += (op->at + op->len) % SCAT_PAGE_BYTES != 0;
+	}
+	ATF_CHECK_MSG(rig_io.n_ops >= 100 && parts <= 3, "%d of %zu", parts, rig_io.n_ops);
+}
+
 ATF_TC_WITHOUT_HEAD(a_commit_that_need_not_last_is_no_flush);
 ATF_TC_BODY(a_commit_that_need_not_last_is_no_flush, tc)
 {
@@ -361,6 +382,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_durable_commit_is_one_flush_also_the_first_one);
 	ATF_TP_ADD_TC(tp, a_durable_commit_is_one_write_and_none_after_its_flush);
+	ATF_TP_ADD_TC(tp, a_durable_commit_ends_with_a_whole_page);
 	ATF_TP_ADD_TC(tp, a_commit_that_need_not_last_is_no_flush);
 	ATF_TP_ADD_TC(tp, an_empty_durable_commit_flushes_what_came_before);
 	ATF_TP_ADD_TC(tp, large_and_mixed_commits_are_one_flush_too);

@@ -23,6 +23,9 @@ a_pool_on_two_disks_is_shown_as_it_was_made_body()
 	expect "$(disk 1) $(disk 2)" '[.pools[0].members[].device] | join(" ")' <list.json
 	expect true '.pools[0].size > 12 * 1024 * 1024 * 1024 - 200 * 1024 * 1024' <list.json
 	snapmgr pool show p0 --json | expect "$(jq -r '.pools[0].uuid' list.json)" .uuid
+	# Somebody has it open all the time, so that no command has to read it anew.
+	[ "$(dmsetup info -c --noheadings -o open snapmgr-p0-_cat)" = 1 ] ||
+		atf_fail "the catalogue is not held: $(dmsetup info snapmgr-p0-_cat)"
 	# The header and the last MiB of each hold nothing but our superblocks.
 	for d in "$(disk 1)" "$(disk 2)"; do
 		[ "$(tail -c 1048576 "$d" | tr -d '\0' | wc -c)" = 0 ] || atf_fail "the tail of $d is not zero"
