@@ -146,7 +146,8 @@ $(filter $(B)/tests/guest/revert/% $(B)/tests/guest/online/% $(B)/tests/guest/cr
 $(filter $(B)/tests/guest/quota/% $(B)/tests/guest/space/% $(B)/tests/guest/strategy/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o
 
 $(filter $(B)/tests/guest/cow/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o
-$(filter $(B)/tests/guest/drivers/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o $(B)/tests/guest/drivers/bed.o
+$(filter $(B)/tests/guest/drivers/%,$(GUEST_C_TESTS)): $(B)/tests/guest/pool_lab.o $(B)/tests/guest/drivers/bed.o \
+	$(B)/tests/guest/watch.o
 $(B)/tests/guest/drivers/fault_test: private LDFLAGS += -Wl,--wrap=io_submit
 
 # A model of a pool, and what records and replays its disks.

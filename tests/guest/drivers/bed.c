@@ -8,6 +8,9 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "tests/guest/watch.h"
+
+#define STUCK_S	 250 /* so long no scenario takes, on any machine */
 #define PATIENCE 400 /* times 25 ms, until a kernel has merged */
 
 const struct bed thin_bed = { .name = "thin", .driver = "thin" };
@@ -157,6 +160,8 @@ void bed_up_as(const struct bed *bed, uint64_t bytes, bool may_break)
 	struct snapmgr_pool_create_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_pool_create_opts);
 	const char *places[1];
 
+	if (!the_bed)
+		watch_over_this(STUCK_S);
 	the_bed = bed;
 	the_bytes = bytes;
 	fragile = may_break;
