@@ -31,10 +31,16 @@ static struct snapmgr_revert_opts by(const char *way)
 static uint64_t burnt, length; /* 0: it never goes off */
 static int answer;	       /* to a look at the progress */
 
+static void die(void)
+{
+	(void)raise(SIGKILL);
+}
+static void (*goes_off)(void) = die;
+
 static void burn(void)
 {
 	if (++burnt == length)
-		(void)raise(SIGKILL);
+		goes_off();
 }
 
 /* In place of libaio's; see the Makefile. */
@@ -264,6 +270,76 @@ static void a_head_that_cannot_be_written_fails_by_name_and_works_when_it_can(co
 	}
 }
 
+/* ---- room, and sources that change ---- */
+
+static void without_room_it_is_refused_and_works_when_there_is(const struct bed *bed)
+{
+	struct history h;
+
+	make_history(bed, true, &h);
+	lab_run("fallocate -l $(($(stat -f -c '%%a * %%S' " LAB "/fs) - (2 << 20))) " LAB
+		"/fs/full");
+	LAB_REFUSED(SNAPMGR_NO_SPACE, snapmgr_revert(lab, "p/v@a", NULL, NULL, &err));
+	ATF_CHECK_EQ(h.head, bed_sum("p/v"));
+	check_snapshots(&h);
+	lab_run("rm " LAB "/fs/full");
+	lab_revert("p/v@a");
+	ATF_CHECK_EQ(h.a, bed_sum("p/v"));
+	ATF_CHECK_EQ(h.head, bed_sum_of("p/v@undo"));
+	bed_check_clean();
+}
+
+#define SOURCE_PATH LAB "/source"
+
+static void size_source(uint64_t bytes)
+{
+	ATF_REQUIRE_EQ(0, truncate(SOURCE_PATH, (off_t)bytes));
+}
+
+static void let_it_grow(void)
+{
+	size_source(2 * BYTES);
+}
+
+static void let_it_shrink(void)
+{
+	size_source(BYTES / 2);
+}
+
+/* A copy of a file to "p/c", to which @what happens once the first request is made. */
+static int copy_while(void (*what)(void), struct snapmgr_err *err)
+{
+	int r;
+
+	lab_run("head -c %ju /dev/urandom >" SOURCE_PATH, (uintmax_t)BYTES);
+	lab_run("cp " SOURCE_PATH " " SOURCE_PATH ".was");
+	goes_off = what;
+	burnt = 0;
+	length = 1;
+	r = snapmgr_copy(lab, SOURCE_PATH, "p/c", NULL, NULL, NULL, NULL, err);
+	length = 0;
+	goes_off = die;
+	return r;
+}
+
+static void
+a_source_that_grows_is_copied_as_it_was_and_one_that_shrinks_is_told_of(const struct bed *bed)
+{
+	struct snapmgr_object o;
+
+	bed_up(bed);
+	LAB_DO(copy_while(let_it_grow, &err));
+	lab_show("p/c", &o);
+	ATF_CHECK_EQ(BYTES, o.size_bytes);
+	lab_run("cmp %s " SOURCE_PATH ".was", bed_path("p/c"));
+	LAB_DO(snapmgr_delete(lab, "p/c", NULL, NULL, NULL, &err));
+	LAB_REFUSED(SNAPMGR_IO, copy_while(let_it_shrink, &err));
+	LAB_SAYS(SOURCE_PATH);
+	LAB_SAYS(" bytes at ");
+	ATF_CHECK(!lab_exists("p/c"));
+	bed_check_clean();
+}
+
 /* ---- on every bed ---- */
 
 /*
@@ -275,11 +351,23 @@ static void a_head_that_cannot_be_written_fails_by_name_and_works_when_it_can(co
 #define STOPPED(X, bed) X(stopped_by_its_caller_it_is_done_or_as_before_and_the_next_goes_on, bed)
 #define SOURCE(X, bed)	X(a_snapshot_that_cannot_be_read_fails_by_name_and_works_when_it_can, bed)
 #define TARGET(X, bed)	X(a_head_that_cannot_be_written_fails_by_name_and_works_when_it_can, bed)
-#define ALL(X)                                                                                   \
-	KILLED(X, thin)                                                                          \
-	KILLED(X, cow) KILLED(X, xfs) KILLED(X, ext4) KILLED(X, tmpfs) STOPPED(X, thin)          \
-		STOPPED(X, cow) STOPPED(X, ext4) SOURCE(X, thin) SOURCE(X, cow) SOURCE(X, btrfs) \
-			SOURCE(X, ext4) TARGET(X, cow) TARGET(X, ext4)
+#define ALL(X)                                                      \
+	KILLED(X, thin)                                             \
+	KILLED(X, cow)                                              \
+	KILLED(X, xfs)                                              \
+	KILLED(X, ext4)                                             \
+	KILLED(X, tmpfs)                                            \
+	STOPPED(X, thin)                                            \
+	STOPPED(X, cow)                                             \
+	STOPPED(X, ext4)                                            \
+	SOURCE(X, thin)                                             \
+	SOURCE(X, cow)                                              \
+	SOURCE(X, btrfs)                                            \
+	SOURCE(X, ext4)                                             \
+	TARGET(X, cow)                                              \
+	TARGET(X, ext4)                                             \
+	X(without_room_it_is_refused_and_works_when_there_is, ext4) \
+	X(a_source_that_grows_is_copied_as_it_was_and_one_that_shrinks_is_told_of, thin)
 
 #define CASE(scenario, bed)                     \
 	ATF_TC_WITHOUT_HEAD(scenario##__##bed); \
