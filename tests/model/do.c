@@ -222,6 +222,54 @@ static int displace(struct snapmgr *sm, const struct model *m, const struct mode
 	return model_done(snapmgr_revert(sm, text, &revert, NULL, &err), &err, text, why);
 }
 
+/* ---- groups, of two volumes; quotas ---- */
+
+static int make_group(struct snapmgr *sm, const struct model *m, const struct model_op *op,
+		      struct model_why *why)
+{
+	const char *const members[2] = { m->volumes[op->volume].name, m->volumes[op->other].name };
+	struct snapmgr_err err;
+	char spec[64];
+
+	(void)snprintf(spec, sizeof(spec), MODEL_POOL "/g%u", op->id);
+	return model_done(snapmgr_group_create(sm, spec, members, 2, NULL, NULL, NULL, &err), &err,
+			  spec, why);
+}
+
+static int change_group(struct snapmgr *sm, const struct model *m, const struct model_op *op,
+			struct model_why *why)
+{
+	const struct model_volume *v = &m->volumes[op->volume];
+	const struct snapmgr_revert_opts opts = { .size = sizeof(opts),
+						  .no_undo = op->no_undo,
+						  .remount = true };
+	const struct model_snapshot *s = op->snapshot < 0 ? NULL : &m->snapshots[op->snapshot];
+	struct snapmgr_err err;
+	char group[64], set[96];
+	const char *spec = set;
+	int r;
+
+	(void)snprintf(group, sizeof(group), MODEL_POOL "/g%u", v->group);
+	if (op->verb == MODEL_GROUP_DELETE)
+		return model_done(snapmgr_group_delete(sm, group, NULL, NULL, &err), &err, group,
+				  why);
+	(void)snprintf(set, sizeof(set), "%s@s%u", group,
+		       op->verb == MODEL_GROUP_REVERT && s ? s->set : op->id);
+	r = op->verb == MODEL_GROUP_REVERT ? snapmgr_revert(sm, set, &opts, NULL, &err) :
+					     snapmgr_snapshot(sm, &spec, 1, NULL, NULL, NULL, &err);
+	return model_done(r, &err, set, why);
+}
+
+static int set_quota(struct snapmgr *sm, const struct model_op *op, struct model_why *why)
+{
+	struct snapmgr_quota_set_opts opts = { .size = sizeof(opts) };
+	struct snapmgr_err err;
+
+	for (size_t i = 0; i < SNAPMGR_RESOURCES; i++)
+		opts.limits[i] = MODEL_QUOTA_BYTES + op->id;
+	return model_done(snapmgr_quota_set(sm, MODEL_POOL, "", &opts, &err), &err, "quota", why);
+}
+
 static int restart(struct snapmgr *sm, const struct model *m, bool export, struct model_why *why)
 {
 	struct snapmgr_err err;
@@ -261,6 +309,14 @@ int model_do(struct snapmgr *sm, const struct model *m, const struct model_op *o
 	case MODEL_REVERT:
 	case MODEL_UNDO_IT:
 		return displace(sm, m, op, spec, why);
+	case MODEL_GROUP:
+		return make_group(sm, m, op, why);
+	case MODEL_GROUP_SNAPSHOT:
+	case MODEL_GROUP_REVERT:
+	case MODEL_GROUP_DELETE:
+		return change_group(sm, m, op, why);
+	case MODEL_QUOTA:
+		return set_quota(sm, op, why);
 	case MODEL_CREATE:
 		return make_volume(sm, text, 4 * MODEL_UNIT * MODEL_SLOT, NULL, why);
 	case MODEL_CLONE:

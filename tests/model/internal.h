@@ -8,6 +8,8 @@
 #define MODEL_FILE_BLOCKS (MODEL_FILE / MODEL_SLOT)
 #define MODEL_ROOM	  ((size_t)MODEL_SLOTS * MODEL_SLOT)
 
+#define MODEL_QUOTA_BYTES SM_TIB /* a limit is that and a number that tells it from others */
+
 /* model_fail() - Return: -1. */
 int model_fail(struct model_why *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* model_done() - the answer of a call of the library: 0 or -1. */

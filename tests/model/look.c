@@ -14,6 +14,7 @@
 struct object {
 	enum snapmgr_kind kind;
 	char volume[SNAPMGR_NAME_MAX + 1], name[SNAPMGR_NAME_MAX + 1];
+	char group[SNAPMGR_NAME_MAX + 1];
 	char parent[2 * SNAPMGR_NAME_MAX + 2], label[SNAPMGR_LABEL_MAX + 1], state[24];
 	bool active;
 	uint64_t size_bytes;
@@ -22,6 +23,7 @@ struct object {
 struct model_seen {
 	struct object v[MAX_OBJECTS];
 	size_t n;
+	struct snapmgr_quota quota; /* the pool's */
 };
 
 /* ---- reading ---- */
@@ -31,6 +33,8 @@ static int see(const struct snapmgr_object *o, void *data)
 	struct model_seen *seen = data;
 	struct object *x = &seen->v[seen->n];
 
+	if (o->kind == SNAPMGR_GROUP || o->kind == SNAPMGR_GROUP_SNAPSHOT)
+		return 0;
 	if (seen->n == MAX_OBJECTS)
 		return 1;
 	seen->n++;
@@ -40,6 +44,7 @@ static int see(const struct snapmgr_object *o, void *data)
 	(void)sm_copy_text(x->volume, sizeof(x->volume),
 			   o->kind == SNAPMGR_VOLUME ? o->name : o->volume);
 	(void)sm_copy_text(x->name, sizeof(x->name), o->name);
+	(void)sm_copy_text(x->group, sizeof(x->group), o->group);
 	(void)sm_copy_text(x->parent, sizeof(x->parent), o->parent_name);
 	(void)sm_copy_text(x->label, sizeof(x->label), o->label);
 	(void)sm_copy_text(x->state, sizeof(x->state), o->state);
@@ -121,6 +126,14 @@ static int read_object(struct snapmgr *sm, struct object *x, struct model_why *w
 	return r;
 }
 
+static int see_quota(const struct snapmgr_quota *quota, void *data)
+{
+	struct model_seen *seen = data;
+
+	seen->quota = *quota;
+	return 0;
+}
+
 int model_look(struct snapmgr *sm, struct model_seen **ret, struct model_why *why)
 {
 	struct snapmgr_list_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_list_opts);
@@ -133,6 +146,9 @@ int model_look(struct snapmgr *sm, struct model_seen **ret, struct model_why *wh
 	opts.undo = true;
 	r = snapmgr_list(sm, MODEL_POOL, &opts, see, seen, &err);
 	r = model_done(r ? -1 : 0, &err, "list", why);
+	if (r == 0)
+		r = model_done(snapmgr_quota_list(sm, MODEL_POOL, "", see_quota, seen, &err), &err,
+			       "quota", why);
 	for (size_t i = 0; i < seen->n && r == 0; i++)
 		r = read_object(sm, &seen->v[i], why);
 	if (r < 0)
@@ -196,12 +212,17 @@ static bool fits_volume(const struct model_seen *seen, const struct model *m,
 			const struct model_volume *v, size_t *n, struct model_why *why)
 {
 	const struct object *x;
+	char group[32];
 
 	if (!has(seen, SNAPMGR_VOLUME, v->name, v->name, &x, n, why) || !same(x, m, &v->head, why))
 		return false;
 	if (strcmp(x->label, v->label) != 0)
 		return model_fail(why, "%s has label '%s', not '%s'", v->name, x->label,
 				  v->label) == 0;
+	(void)snprintf(group, sizeof(group), v->group ? "g%u" : "", v->group);
+	if (strcmp(x->group, group) != 0)
+		return model_fail(why, "%s is in group '%s', not '%s'", v->name, x->group, group) ==
+		       0;
 	for (size_t i = 0; i < v->n_undo; i++) {
 		char name[32] = "undo";
 
@@ -211,6 +232,50 @@ static bool fits_volume(const struct model_seen *seen, const struct model *m,
 		    !same(x, m, &v->undo[i], why))
 			return false;
 	}
+	return true;
+}
+
+/* ---- quotas: the figures are those of what is there ---- */
+
+static bool figure(const struct model_seen *seen, const struct model *m, enum snapmgr_resource what,
+		   uint64_t in_use, struct model_why *why)
+{
+	const struct snapmgr_quota_resource *r = &seen->quota.resources[what];
+	const uint64_t limit = m->quota ? MODEL_QUOTA_BYTES + m->quota : SNAPMGR_UNLIMITED;
+
+	if (r->in_use != in_use || r->reserved)
+		return model_fail(why, "quota figure %d is %ju, and %ju reserved, not %ju",
+				  (int)what, (uintmax_t)r->in_use, (uintmax_t)r->reserved,
+				  (uintmax_t)in_use) == 0;
+	return r->limit == limit || model_fail(why, "quota limit %d is %ju, not %ju", (int)what,
+					       (uintmax_t)r->limit, (uintmax_t)limit) == 0;
+}
+
+static uint64_t bytes_of(const struct model_volume *v, const struct model_contents *c)
+{
+	return v->files ? MODEL_FS_BYTES : (uint64_t)c->n * MODEL_SLOT;
+}
+
+static bool quota_fits(const struct model_seen *seen, const struct model *m, struct model_why *why)
+{
+	uint64_t sums[SNAPMGR_RESOURCES] = { 0 };
+
+	for (int i = 0; i < MODEL_VOLUMES; i++) {
+		const struct model_volume *v = &m->volumes[i];
+
+		sums[SNAPMGR_VOLUMES] += v->used;
+		sums[SNAPMGR_VOLUME_BYTES] += v->used ? bytes_of(v, &v->head) : 0;
+	}
+	for (int i = 0; i < MODEL_SNAPSHOTS; i++) {
+		const struct model_snapshot *s = &m->snapshots[i];
+
+		sums[SNAPMGR_SNAPSHOTS] += s->used;
+		sums[SNAPMGR_SNAPSHOT_BYTES] += s->used ? bytes_of(&m->volumes[s->volume], &s->c) :
+							  0;
+	}
+	for (int what = 0; what < SNAPMGR_RESOURCES; what++)
+		if (!figure(seen, m, (enum snapmgr_resource)what, sums[what], why))
+			return false;
 	return true;
 }
 
@@ -232,7 +297,7 @@ bool model_fits(const struct model_seen *seen, const struct model *m, struct mod
 	}
 	if (n != seen->n)
 		return model_fail(why, "%zu objects, not %zu", seen->n, n) == 0;
-	return true;
+	return quota_fits(seen, m, why);
 }
 
 /* ---- at rest ---- */

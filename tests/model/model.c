@@ -81,10 +81,32 @@ static int next_free_snapshot(const struct model *m)
 	return MODEL_NONE;
 }
 
+int model_other(const struct model *m, int volume)
+{
+	const uint32_t group = m->volumes[volume].group;
+
+	for (int i = 0; group && i < MODEL_VOLUMES; i++)
+		if (i != volume && m->volumes[i].used && m->volumes[i].group == group)
+			return i;
+	return MODEL_NONE;
+}
+
+int model_mate(const struct model *m, int snapshot)
+{
+	const struct model_snapshot *s = &m->snapshots[snapshot];
+
+	if (!s->set || m->volumes[s->volume].group != s->group)
+		return MODEL_NONE;
+	for (int i = 0; i < MODEL_SNAPSHOTS; i++)
+		if (i != snapshot && m->snapshots[i].used && m->snapshots[i].set == s->set)
+			return i;
+	return MODEL_NONE;
+}
+
 /* The first ones stay, so that there is something to work on. */
 static bool may_delete(const struct model *m, int volume)
 {
-	return volume > 0 && !m->volumes[volume].files;
+	return volume > 0 && !m->volumes[volume].files && !m->volumes[volume].group;
 }
 
 static void pick_slots(const struct model_volume *v, uint64_t *random, struct model_op *op)
@@ -107,6 +129,14 @@ static bool possible(const struct model *m, const struct model_op *op)
 		return free_snapshots(m) >= 1;
 	case MODEL_SNAPSHOT_TWO:
 		return free_snapshots(m) >= 2 && op->other != op->volume;
+	case MODEL_GROUP:
+		return op->other != op->volume && !v->group && !m->volumes[op->other].group;
+	case MODEL_GROUP_SNAPSHOT:
+		return v->group && free_snapshots(m) >= 2;
+	case MODEL_GROUP_REVERT:
+		return op->snapshot != MODEL_NONE && model_mate(m, op->snapshot) != MODEL_NONE;
+	case MODEL_GROUP_DELETE:
+		return v->group;
 	case MODEL_UNDO_IT:
 		return v->n_undo > 0;
 	case MODEL_REVERT:
@@ -134,17 +164,22 @@ void model_next(const struct model *m, uint64_t *random, struct model_op *ret)
 		enum model_verb verb;
 		unsigned int weight;
 	} mix[] = {
-		{ MODEL_WRITE, 26 },	    { MODEL_WRITE_LOOSE, 8 }, { MODEL_SNAPSHOT, 16 },
-		{ MODEL_SNAPSHOT_TWO, 4 },  { MODEL_REVERT, 18 },     { MODEL_UNDO_IT, 7 },
-		{ MODEL_CREATE, 3 },	    { MODEL_CLONE, 3 },	      { MODEL_DELETE_SNAPSHOT, 7 },
-		{ MODEL_DELETE_VOLUME, 2 }, { MODEL_RENAME, 2 },      { MODEL_RESIZE, 2 },
-		{ MODEL_LABEL, 2 },	    { MODEL_RESTART, 2 },     { MODEL_EXPORT, 2 },
+		{ MODEL_WRITE, 26 },	      { MODEL_WRITE_LOOSE, 8 },
+		{ MODEL_SNAPSHOT, 16 },	      { MODEL_SNAPSHOT_TWO, 4 },
+		{ MODEL_REVERT, 18 },	      { MODEL_UNDO_IT, 7 },
+		{ MODEL_CREATE, 3 },	      { MODEL_CLONE, 3 },
+		{ MODEL_DELETE_SNAPSHOT, 7 }, { MODEL_DELETE_VOLUME, 2 },
+		{ MODEL_RENAME, 2 },	      { MODEL_RESIZE, 2 },
+		{ MODEL_GROUP, 3 },	      { MODEL_GROUP_SNAPSHOT, 6 },
+		{ MODEL_GROUP_REVERT, 12 },   { MODEL_GROUP_DELETE, 1 },
+		{ MODEL_QUOTA, 4 },	      { MODEL_LABEL, 2 },
+		{ MODEL_RESTART, 2 },	      { MODEL_EXPORT, 2 },
 	};
 	unsigned int at;
 	size_t i;
 
 	do {
-		at = below(random, 104);
+		at = below(random, 130);
 		for (i = 0; at >= mix[i].weight; i++)
 			at -= mix[i].weight;
 		*ret = (struct model_op){ .verb = mix[i].verb, .id = m->made };
@@ -154,7 +189,7 @@ void model_next(const struct model *m, uint64_t *random, struct model_op *ret)
 		ret->no_undo = below(random, 6) == 0;
 		pick_slots(&m->volumes[ret->volume], random, ret);
 	} while (!possible(m, ret));
-	if (ret->verb == MODEL_REVERT)
+	if (ret->verb == MODEL_REVERT || ret->verb == MODEL_GROUP_REVERT)
 		ret->volume = m->snapshots[ret->snapshot].volume;
 }
 
@@ -193,9 +228,22 @@ static void take_snapshot(struct model *m, int volume, uint32_t id)
 	v->head.parent = i;
 }
 
-static void revert(struct model *m, const struct model_op *op)
+static void take_set(struct model *m, const struct model_op *op)
 {
-	struct model_volume *v = &m->volumes[op->volume];
+	const int volumes[2] = { op->volume, model_other(m, op->volume) };
+
+	for (int i = 0; i < 2; i++) {
+		int at = next_free_snapshot(m);
+
+		take_snapshot(m, volumes[i], op->id);
+		m->snapshots[at].set = op->id;
+		m->snapshots[at].group = m->volumes[op->volume].group;
+	}
+}
+
+static void revert(struct model *m, const struct model_op *op, int snapshot)
+{
+	struct model_volume *v = &m->volumes[m->snapshots[snapshot].volume];
 
 	flush(&v->head);
 	if (!op->no_undo) {
@@ -203,8 +251,23 @@ static void revert(struct model *m, const struct model_op *op)
 		v->undo[0] = v->head;
 		v->n_undo += v->n_undo < MODEL_UNDO;
 	}
-	v->head = m->snapshots[op->snapshot].c;
-	v->head.parent = op->snapshot;
+	v->head = m->snapshots[snapshot].c;
+	v->head.parent = snapshot;
+}
+
+static void revert_both(struct model *m, const struct model_op *op)
+{
+	int mate = model_mate(m, op->snapshot);
+
+	revert(m, op, op->snapshot);
+	revert(m, op, mate);
+}
+
+static void set_group(struct model *m, const struct model_op *op, int other, uint32_t group)
+{
+	m->volumes[op->volume].group = group;
+	if (other != MODEL_NONE)
+		m->volumes[other].group = group;
 }
 
 /* Nothing is copied for it, so nothing is flushed: what a writer did not flush stays so. */
@@ -296,7 +359,22 @@ void model_apply(struct model *m, const struct model_op *op)
 		take_snapshot(m, op->volume, op->id);
 		break;
 	case MODEL_REVERT:
-		revert(m, op);
+		revert(m, op, op->snapshot);
+		break;
+	case MODEL_GROUP:
+		set_group(m, op, op->other, op->id);
+		break;
+	case MODEL_GROUP_DELETE:
+		set_group(m, op, model_other(m, op->volume), 0);
+		break;
+	case MODEL_GROUP_SNAPSHOT:
+		take_set(m, op);
+		break;
+	case MODEL_GROUP_REVERT:
+		revert_both(m, op);
+		break;
+	case MODEL_QUOTA:
+		m->quota = op->id;
 		break;
 	case MODEL_UNDO_IT:
 		undo(v);
@@ -383,6 +461,11 @@ const char *model_say(const struct model *m, const struct model_op *op)
 		"rename",
 		"resize",
 		"label",
+		"group create",
+		"snapshot of a group",
+		"revert of a group",
+		"group delete",
+		"quota set",
 		"restart",
 		"export and import",
 		"settle",

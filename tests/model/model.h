@@ -39,6 +39,7 @@ struct model_contents {
 struct model_volume {
 	bool used, files;
 	char name[16], label[16];
+	uint32_t group; /* number in its name; 0: in none */
 	struct model_contents head, undo[MODEL_UNDO];
 	size_t n_undo;
 };
@@ -46,12 +47,15 @@ struct model_snapshot {
 	bool used;
 	int volume;
 	char name[16];
+	uint32_t set,
+		group; /* of a group, taken as one: the number in the name they share; 0: not */
 	struct model_contents c;
 };
 struct model {
 	struct model_volume volumes[MODEL_VOLUMES];
 	struct model_snapshot snapshots[MODEL_SNAPSHOTS];
-	uint32_t made; /* names and contents given out so far */
+	uint32_t quota; /* the pool's limit: so many bytes above what is never reached; 0: none */
+	uint32_t made;	/* names and contents given out so far */
 };
 
 enum model_verb {
@@ -68,6 +72,11 @@ enum model_verb {
 	MODEL_RENAME,
 	MODEL_RESIZE,
 	MODEL_LABEL,
+	MODEL_GROUP, /* of this volume and another */
+	MODEL_GROUP_SNAPSHOT,
+	MODEL_GROUP_REVERT, /* to the set that this snapshot is part of */
+	MODEL_GROUP_DELETE,
+	MODEL_QUOTA,
 	MODEL_RESTART, /* the pool, deactivated and activated */
 	MODEL_EXPORT,  /* and imported */
 	MODEL_SETTLE,  /* write what is loose anew, and flush: after a crash */
@@ -85,6 +94,10 @@ struct model_op {
 uint64_t model_random(uint64_t *state);
 /* model_init() - what every pool of these begins with: volume v0, and with @files also v1. */
 void model_init(struct model *m, bool files);
+/* model_mate() - the other snapshot of a group's set; MODEL_NONE: it is not whole any more. */
+int model_mate(const struct model *m, int snapshot);
+/* model_other() - the other volume of a group; MODEL_NONE: it is in none. */
+int model_other(const struct model *m, int volume);
 /* model_next() - a change that is possible now. */
 void model_next(const struct model *m, uint64_t *random, struct model_op *ret);
 void model_apply(struct model *m, const struct model_op *op);

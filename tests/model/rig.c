@@ -194,13 +194,34 @@ static int change_in_a_child(const struct rig *rig, struct model_why *why)
 	return status == 0 ? 0 : -1;
 }
 
+/* A group, its snapshot, a quota, and a revert of it: after that what comes, but these for certain. */
+static bool begin_with(const struct model *m, unsigned int at, struct model_op *ret)
+{
+	static const enum model_verb verbs[] = { MODEL_WRITE,	       MODEL_CREATE, MODEL_GROUP,
+						 MODEL_GROUP_SNAPSHOT, MODEL_WRITE,  MODEL_QUOTA,
+						 MODEL_GROUP_REVERT };
+
+	if (at >= SM_ARRAY(verbs))
+		return false;
+	*ret = (struct model_op){
+		.verb = verbs[at], .n = 4, .id = m->made, .snapshot = MODEL_NONE
+	};
+	for (int i = 1; i < MODEL_VOLUMES && !ret->other; i++)
+		if (m->volumes[i].used)
+			ret->other = i;
+	if (verbs[at] == MODEL_GROUP_REVERT)
+		ret->snapshot = 0;
+	return true;
+}
+
 static void plan(struct rig *rig)
 {
 	uint64_t random = rig->seed;
 
 	model_init(&rig->models[0], rig->files);
 	for (unsigned int i = 0; i < rig->changes; i++) {
-		model_next(&rig->models[i], &random, &rig->ops[i]);
+		if (rig->exports || !begin_with(&rig->models[i], i, &rig->ops[i]))
+			model_next(&rig->models[i], &random, &rig->ops[i]);
 		if (rig->exports && i % 2)
 			rig->ops[i].verb = MODEL_EXPORT;
 		rig->models[i + 1] = rig->models[i];
