@@ -42,3 +42,15 @@ def markdown:
 	markdown_head, "", markdown_targets, "",
 	([.rows[] | .row as $row | .notes[] | "- row \($row), \(.backing): \(.note)"] | unique[]), "",
 	markdown_series;
+
+# A row's targets on one backing: how many are met, and the others by name.
+def outcome:
+	([.[] | select(.met)] | length) as $met
+	| (if $met == length then "met" else "\($met) of \(length) met" end)
+	+ ([.[] | select(.met | not) | "; \(.target)" + (if .value then ": \(.value | figure)" else "" end)] | join(""));
+
+# What README shows, with "readme": a line for each row.
+def readme:
+	(.machine | "On \(.cores) cores of \(.cpu) (\(.date), commit \(.commit)), in User-Mode Linux:"), "",
+	"| what | against | target | outcome |", "|---|---|---|---|",
+	(.rows[] | "| \(.what) | \(.against) | \(.target) | \([.targets | group_by(.backing)[] | "\(.[0].backing): \(outcome)"] | join("; ")) |");
