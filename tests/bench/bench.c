@@ -93,6 +93,7 @@ void bench_start(int row, bool udev, int argc, char **argv)
 
 	bench = (struct bench){ .row = row, .backing = backing ? backing : "disk" };
 	bench.quick = quick && *quick;
+	bench.start_ms = now_ms();
 	bench.reps = reps ? (int)strtoul(reps, NULL, 10) : bench.quick ? 5 : 15;
 	if (bench.reps < 1 || bench.reps > BENCH_SAMPLES)
 		die("BENCH_REPS is %d", bench.reps);
@@ -104,6 +105,14 @@ void bench_start(int row, bool udev, int argc, char **argv)
 						       .backup_dir = "" },
 			  &bench.sm, &err),
 	     &err);
+}
+
+bool time_for(double round_ms)
+{
+	const char *limit = getenv("BENCH_LIMIT");
+	const double rest_ms = 20e3; /* to take down, and to write the results */
+
+	return !limit || now_ms() - bench.start_ms + 1.2 * round_ms + rest_ms < 1e3 * atof(limit);
 }
 
 /* ---- results ---- */

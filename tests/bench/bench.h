@@ -34,6 +34,7 @@ struct bench {
 	bool quick;
 	int row; /* what series and targets belong to */
 	int reps;
+	double start_ms;
 	char devices[4][64];
 	size_t n_devices;
 	bool has_pool, has_lvm;
@@ -48,6 +49,8 @@ extern struct bench bench;
  * @udev: what is measured waits for udevd where one runs; false: nobody waits
  */
 void bench_start(int row, bool udev, int argc, char **argv);
+/* time_for() - whether another round of that length ends before the time given to the program is up. */
+bool time_for(double round_ms);
 /* bench_flush() - write the series so far, and forget them: what comes later may fail. */
 void bench_flush(void);
 /* bench_end() - write the series to the results; on real devices, remove what was made. */
