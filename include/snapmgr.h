@@ -194,6 +194,7 @@ struct snapmgr_pool {
 	uint32_t block_bytes;			 /* logical block size */
 	uint64_t volumes, snapshots, garbage;	 /* UINT64_MAX where inactive */
 	uint64_t high_water, low_water, reserve; /* percent; UINT64_MAX where inactive */
+	uint64_t store_grow_at; /* percent; UINT64_MAX where inactive, or without stores */
 	int error_if_no_space; /* 1: a full pool fails writes at once; 0: after 60 s; -1 where inactive */
 	uint64_t transaction_id;
 	int64_t created_at_us;
@@ -574,7 +575,7 @@ int snapmgr_hold(struct snapmgr *sm, const char *spec, bool hold, struct snapmgr
 /**
  * snapmgr_set() - change one property
  * @key: of a pool: high_water, low_water, reserve (percentages; empty: the default),
- *       error_if_no_space (on or off); of others
+ *       error_if_no_space (on or off), store_grow_at (cow; a percentage); of others
  *       label, description, project, undo_keep, guest, autostart, revert_to_snapshot_support, or
  *       tag:KEY (an empty @value removes the tag)
  */

@@ -56,7 +56,9 @@ const struct cmd_verb cmd_property_verbs[] = {
 	  "90% by default), low_water (percent in use that a monitor warns of, 80% by\n"
 	  "default), reserve (percent that snapshots, clones and new volumes leave\n"
 	  "free, 5% by default), and error_if_no_space (on: writes to a full pool fail\n"
-	  "at once; off, the default: after a minute); an empty value is the default.",
+	  "at once; off, the default: after a minute), and in a cow pool store_grow_at\n"
+	  "(percent of a snapshot's store in use from where the monitor lets it grow,\n"
+	  "70% by default); an empty value is the default.",
 	  NULL, "set p0/v undo_keep=5 tag:role=db", 0 },
 	{ "get", run_get, 1, 2, "OBJECT [KEY]", "print one property, or all that can be set", NULL,
 	  "get p0/v tag:role", 0 },

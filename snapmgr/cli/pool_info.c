@@ -41,6 +41,7 @@ static const struct field {
 	FIELD("high_water", NUMBER, high_water),
 	FIELD("low_water", NUMBER, low_water),
 	FIELD("reserve", NUMBER, reserve),
+	FIELD("store_grow_at", NUMBER, store_grow_at),
 	FIELD("error_if_no_space", FLAG, error_if_no_space),
 	FIELD("transaction_id", NUMBER, transaction_id),
 	FIELD("created_at", TIME, created_at_us),
@@ -222,6 +223,8 @@ void pool_lines(FILE *to, const struct snapmgr_pool *p)
 			      "high_water: %" PRIu64 "%%\nlow_water: %" PRIu64
 			      "%%\nreserve: %" PRIu64 "%%\nerror_if_no_space: %s\n",
 			      p->high_water, p->low_water, p->reserve, on_off(p));
+	if (p->store_grow_at != UINT64_MAX)
+		(void)fprintf(to, "store_grow_at: %" PRIu64 "%%\n", p->store_grow_at);
 	count_line(to, "transaction_id", p->transaction_id);
 	for (size_t i = 0; i < p->n_members; i++)
 		member_line(to, &p->members[i]);
@@ -316,6 +319,7 @@ int pool_property(struct json *j, FILE *plain, const struct snapmgr_pool *p, con
 		{ "high_water", p->high_water },
 		{ "low_water", p->low_water },
 		{ "reserve", p->reserve },
+		{ "store_grow_at", p->store_grow_at },
 	};
 	static const char flag[] = "error_if_no_space";
 	const bool flagged = !key || strcmp(key, flag) == 0;
@@ -326,14 +330,18 @@ int pool_property(struct json *j, FILE *plain, const struct snapmgr_pool *p, con
 	if (!known)
 		return sm_fail(
 			err, SNAPMGR_USAGE, EINVAL,
-			"a pool has no property '%.40s': it has high_water, low_water, reserve and error_if_no_space",
+			"a pool has no property '%.40s': it has high_water, low_water, reserve, error_if_no_space "
+			"and (cow) store_grow_at",
 			key);
 	if (p->high_water == UINT64_MAX)
 		return sm_fail(err, SNAPMGR_BAD_STATE, ENODEV,
 			       "pool '%s' is not active: 'snapmgr pool activate %s' brings it up",
 			       p->name, p->name);
+	if (key && strcmp(key, "store_grow_at") == 0 && p->store_grow_at == UINT64_MAX)
+		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			       "snapshots of pool '%s' have no stores that could grow", p->name);
 	for (size_t i = 0; i < SM_ARRAY(all); i++)
-		if (!key || strcmp(key, all[i].key) == 0)
+		if (key ? strcmp(key, all[i].key) == 0 : all[i].percent != UINT64_MAX)
 			limit(j, plain, all[i].key, all[i].percent, key);
 	if (flagged)
 		when_full(j, plain, flag, p, key);

@@ -397,6 +397,7 @@ struct sm_limits {
 	uint32_t high_water; /* percent in use, of data or metadata, from where undo points go */
 	uint32_t low_water; /* percent in use, of those or the catalogue, that a monitor warns of */
 	uint32_t reserve;   /* percent that snapshots, clones and new volumes leave free */
+	uint32_t grow_at;   /* percent of a store in use, from where a monitor lets it grow */
 	uint32_t
 		error_if_no_space; /* 1: a full pool fails writes at once; 0: the kernel queues them */
 };

@@ -20,6 +20,7 @@ static void fill(const struct sm_folder *f, struct snapmgr_pool *p)
 		.snapshots = UNKNOWN,
 		.garbage = UNKNOWN,
 		.high_water = UNKNOWN,
+		.store_grow_at = UNKNOWN,
 		.low_water = UNKNOWN,
 		.reserve = UNKNOWN,
 		.transaction_id = UNKNOWN,

@@ -68,6 +68,7 @@ static void fill_active(const struct show *show, struct sm_pool *pool, struct sn
 	p->high_water = limits.high_water;
 	p->low_water = limits.low_water;
 	p->reserve = limits.reserve;
+	p->store_grow_at = pool->b.driver->stores ? limits.grow_at : UNKNOWN;
 	p->error_if_no_space = (int)limits.error_if_no_space;
 	p->volumes = counts.volumes;
 	p->snapshots = counts.snapshots;
@@ -107,6 +108,7 @@ static void fill(const struct sm_members *m, struct snapmgr_pool *p)
 		.high_water = UNKNOWN,
 		.low_water = UNKNOWN,
 		.reserve = UNKNOWN,
+		.store_grow_at = UNKNOWN,
 		.error_if_no_space = -1,
 		.transaction_id = UNKNOWN,
 		.created_at_us = sb->created_at_us,

@@ -6,6 +6,7 @@
 #include "snapmgr/core/core.h"
 
 #define WHEN_FULL "error_if_no_space"
+#define GROW_AT	  "store_grow_at"
 
 static const struct property {
 	const char *key, *usual;
@@ -16,6 +17,7 @@ static const struct property {
 	{ "high_water", "90%", SM_LIMIT_LEAST, 100, offsetof(struct sm_limits, high_water), false },
 	{ "low_water", "80%", 1, 100, offsetof(struct sm_limits, low_water), false },
 	{ "reserve", "5%", 0, SM_LIMIT_LEAST, offsetof(struct sm_limits, reserve), false },
+	{ GROW_AT, "70%", 10, 95, offsetof(struct sm_limits, grow_at), false },
 	{ WHEN_FULL, "off", 0, 1, offsetof(struct sm_limits, error_if_no_space), true },
 };
 
@@ -84,6 +86,11 @@ int sm_limits_get(struct sm_pool *pool, struct sm_limits *ret, struct snapmgr_er
 
 static int check_driver(const struct sm_pool *pool, const char *key, struct snapmgr_err *err)
 {
+	if (strcmp(key, GROW_AT) == 0 && !pool->b.driver->stores)
+		return sm_fail(
+			err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			"snapshots of pool '%s' have no stores that could grow: its driver is '%s'",
+			pool->row.name, pool->row.driver);
 	if (strcmp(key, WHEN_FULL) != 0 || pool->b.driver->when_full)
 		return 0;
 	return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
@@ -102,7 +109,7 @@ int sm_pool_property(struct sm_pool *pool, const char *key, const char *value,
 	if (!p)
 		return sm_fail(err, SNAPMGR_USAGE, EINVAL,
 			       "a pool has no property '%.40s': it has high_water, low_water, "
-			       "reserve and " WHEN_FULL,
+			       "reserve, " WHEN_FULL " and (cow) " GROW_AT,
 			       key);
 	r = check_driver(pool, key, err);
 	if (r == 0 && *value)

@@ -5,13 +5,13 @@
 
 #include "snapmgr/core/store.h"
 
-#define GROW_AT 70u /* percent in use */
-#define GROW_BY 5u  /* one part in this many of the volume */
+#define GROW_BY 5u /* one part in this many of the volume */
 
 struct watch {
 	struct sm_pool *pool;
 	sm_store_tell_fn *tell;
 	void *data;
+	struct sm_limits limits;
 };
 
 static void say(const struct watch *w, const char *level, const char *fmt, ...)
@@ -87,7 +87,7 @@ static int grow(struct watch *w, const struct scat_volume *v, const struct sm_st
 	name_of(w, v, store, name);
 	if (r == 0)
 		say(w, "info", "the store of '%s' is longer now, since it had become %u%% full",
-		    name, GROW_AT);
+		    name, w->limits.grow_at);
 	return r;
 }
 
@@ -101,7 +101,8 @@ static int look(struct watch *w, const struct scat_volume *v, const struct sm_st
 		return r == -ENOENT ? 0 : r;
 	if (s.state == SDM_STORE_LOST)
 		return mark_lost(w, v, store, err);
-	if (s.state != SDM_STORE_VALID || s.used_sectors < s.total_sectors / 100 * GROW_AT)
+	if (s.state != SDM_STORE_VALID ||
+	    s.used_sectors < s.total_sectors / 100 * w->limits.grow_at)
 		return 0;
 	return grow(w, v, store, s.total_sectors, err);
 }
@@ -122,9 +123,12 @@ static int look_at_volume(struct watch *w, const struct scat_volume *v, struct s
 int sm_store_watch(struct sm_pool *pool, sm_store_tell_fn *tell, void *data,
 		   struct snapmgr_err *err)
 {
-	struct watch w = { pool, tell, data };
+	struct watch w = { .pool = pool, .tell = tell, .data = data };
 	AUTO(sm_volumes_free) struct sm_volumes all = { 0 };
-	int r = sm_volumes_all(pool, &all, err), first = 0;
+	int r = sm_limits_get(pool, &w.limits, err), first = 0;
+
+	if (r == 0)
+		r = sm_volumes_all(pool, &all, err);
 
 	for (size_t i = 0; i < all.n && r >= 0; i++) {
 		int one = all.v[i].c.state == SCAT_AVAILABLE ?

@@ -148,6 +148,26 @@ ATF_TC_BODY(the_monitor_lets_a_store_grow_before_it_is_full, tc)
 	lab_check_rest();
 }
 
+ATF_TC_WITHOUT_HEAD(when_a_store_grows_is_a_property_of_the_pool);
+ATF_TC_BODY(when_a_store_grows_is_a_property_of_the_pool, tc)
+{
+	const char *bytes = "test $(dmsetup table snapmgr-p-_2 | awk '{ n += $2 } END { print n }')"
+			    " -%s 8192";
+
+	cow_up();
+	cow_snapshot("p/v@s", 4 * SM_MIB);
+	lab_write(lab_node("p/v"), 0, SM_MIB, 'b', LAB_DIRECT); /* a quarter of it */
+	monitor_once();
+	lab_run(bytes, "eq");
+	LAB_REFUSED(SNAPMGR_USAGE, snapmgr_set(lab, "p", "store_grow_at", "5%", &err));
+	LAB_DO(snapmgr_set(lab, "p", "store_grow_at", "20%", &err));
+	lab_run("snapmgr get p store_grow_at | grep -qx 20%% && "
+		"snapmgr pool show p | grep -qx 'store_grow_at: 20%%'");
+	monitor_once();
+	lab_run(bytes, "gt");
+	lab_check_rest();
+}
+
 ATF_TC_WITHOUT_HEAD(the_monitor_writes_down_what_was_lost);
 ATF_TC_BODY(the_monitor_writes_down_what_was_lost, tc)
 {
@@ -252,6 +272,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, during_a_revert_it_reads_as_the_snapshot_and_takes_no_writes);
 	ATF_TP_ADD_TC(tp, a_store_that_overflowed_is_an_error_and_never_reverted_to);
 	ATF_TP_ADD_TC(tp, the_monitor_lets_a_store_grow_before_it_is_full);
+	ATF_TP_ADD_TC(tp, when_a_store_grows_is_a_property_of_the_pool);
 	ATF_TP_ADD_TC(tp, the_monitor_writes_down_what_was_lost);
 	ATF_TP_ADD_TC(tp, a_siblings_store_grows_before_a_revert_would_overflow_it);
 	ATF_TP_ADD_TC(tp, without_room_for_what_it_displaces_a_revert_is_refused);
