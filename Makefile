@@ -37,10 +37,10 @@ CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	dump.c dump_read.c property_rows.c restore.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
 	diff.c cow.c cow_device.c cow_pool.c cow_store.c cow_switch.c cow_volume.c vdev.c \
-	file.c file_copy.c file_loop.c file_pool.c file_switch.c file_rewrite.c file_volume.c \
+	file.c file_copy.c file_fill.c file_loop.c file_pool.c file_switch.c file_rewrite.c file_volume.c \
 	names.c regions.c registry.c thin.c thin_diff.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_wipe.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
-	diff.c fill.c revert_clone.c rewrite.c rewrite_settle.c snapshot_copy.c clone_copy.c \
+	diff.c fill.c filler.c reading.c revert_clone.c rewrite.c rewrite_settle.c snapshot_copy.c clone_copy.c \
 	backup.c inactive.c inventory.c lasting.c lasting_recover.c metadata_repair.c pool_dump.c pool_property.c pool_restore.c \
 	activate.c aside.c capabilities.c claim.c claim_file.c cancel.c copy.c copy_source.c copy_within.c create.c create_blank.c delete.c displace.c find.c \
 	folder.c folder_check.c folder_create.c folder_show.c folder_state.c \

@@ -2,7 +2,7 @@
 /*
  * snapmgr_copy(): contents brought into a volume, a new one or one that is there.
  *
- * A thin is filled beside, which nobody but the operation's row (or that of the new volume, in state
+ * An id is filled beside, which nobody but the operation's row (or that of the new volume, in state
  * creating) names. Only when all of it is durable does it become the volume's head: of a new one by the
  * last commit, of another by a switch as in a revert, so that what it held is an undo point.
  */
@@ -12,14 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io/sio.h"
 #include "snapmgr/core/create.h"
 #include "snapmgr/core/displace.h"
-#include "snapmgr/core/lasting.h"
+#include "snapmgr/core/filler.h"
 #include "snapmgr/core/origin.h"
 
-#define CHECKPOINT_BYTES (256 * SM_MIB)
-#define TIDY_MS		 100 /* for what was made in vain */
+#define TIDY_MS 100 /* for what was made in vain */
 
 struct copying {
 	struct snapmgr *sm;
@@ -33,10 +31,9 @@ struct copying {
 	struct scat_operation old; /* where it is resumed */
 	uint32_t thin;
 	uint64_t size_bytes; /* of the target */
-	struct sm_vdev dev;  /* the thin that is filled; name "" where it is not mapped */
 	struct sm_lasting op;
+	struct sm_filler filler;
 	struct sm_displace displace;
-	struct sio_copy_result moved;
 	struct snapmgr_err *err;
 };
 
@@ -80,13 +77,14 @@ static int check_space(struct copying *c)
 	int r = sm_space_for_more(&c->pool, "copy", NULL, c->err);
 
 	if (r == 0)
-		r = c->pool.b.driver->space(&c->pool.b, false, &s, c->err);
+		r = sm_pool_space(&c->pool, false, &s, c->err);
 	if (r == 0)
 		r = sm_limits_get(&c->pool, &limits, c->err);
-	if (r < 0 || c->origin.data_bytes == UINT64_MAX || c->resumed)
+	/* Where ids are placed, all of a volume is taken in the beginning. */
+	if (r < 0 || c->origin.data_bytes == UINT64_MAX || c->resumed || c->pool.b.driver->stores)
 		return r;
 	keep = s.data_bytes / 100 * limits.reserve;
-	left = s.data_bytes - s.data_used_bytes;
+	left = s.data_bytes > s.data_used_bytes ? s.data_bytes - s.data_used_bytes : 0;
 	if (left > keep && c->origin.data_bytes <= left - keep)
 		return 0;
 	return sm_fail(c->err, SNAPMGR_NO_SPACE, ENOSPC,
@@ -104,9 +102,11 @@ static int try_displace(struct copying *c)
 	int r;
 
 	if (!c->pool.b.driver->repoint)
-		return sm_fail(c->err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-			       "pool '%s' cannot give a volume other contents in place",
-			       c->pool.row.name);
+		return sm_fail(
+			c->err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+			"pool '%s' cannot give a volume other contents in place (driver '%s'): copy "
+			"to a new volume, and rename the two",
+			c->pool.row.name, c->pool.b.driver->name);
 	r = c->opts->no_undo ? 0 : sm_displace_check_undo(&c->pool, &c->volume, c->err);
 	if (r == 0)
 		r = sm_space_for(&c->pool, "copy", &space, c->err);
@@ -155,18 +155,15 @@ static int look_at_volume(struct copying *c)
 	return 0;
 }
 
-/* What is filled beside is a thin. */
 static int check_driver(struct copying *c)
 {
 	const struct sm_driver *driver = c->pool.b.driver;
 
-	if (driver->make && driver->repoint && !driver->files && !driver->stores)
+	if (driver->make || driver->stores)
 		return 0;
-	return sm_fail(
-		c->err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-		"nothing can be copied into pool '%s', whose driver is '%s': create a volume, "
-		"and write to its device or file",
-		c->pool.row.name, driver->name);
+	return sm_fail(c->err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
+		       "nothing can be copied into pool '%s', whose driver is '%s'",
+		       c->pool.row.name, driver->name);
 }
 
 static int check(struct copying *c)
@@ -238,100 +235,41 @@ static int begin(struct copying *c)
 
 /* ---- the copy itself; without the lock ---- */
 
-static int on_progress(const struct sio_progress *p, void *data)
-{
-	struct copying *c = data;
-
-	return sm_lasting_progress(&c->op, p->done_bytes, p->todo_bytes);
-}
-
-static int on_checkpoint(uint64_t durable, void *data, struct snapmgr_err *err)
-{
-	struct copying *c = data;
-
-	return sm_lasting_checkpoint(&c->op, durable, NULL, err);
-}
-
-static int map_target(struct copying *c)
-{
-	struct sm_backend *b = &c->pool.b;
-	struct sdm_info info;
-	int r;
-
-	sm_lasting_thin_device(&c->op.row.uuid, "target", c->thin, c->size_bytes, &c->dev);
-	r = b->driver->map(b, &c->dev, c->err);
-	if (r < 0) {
-		c->dev.dm.name[0] = '\0';
-		return r;
-	}
-	if (sm_backend_settle(b, NULL) < 0)
-		sm_warn(c->sm, "udev is slow");
-	r = sdm_info_by_uuid(c->dev.dm.uuid, &info, c->err);
-	return r == 0 ? sm_node_open(&info, O_RDWR | O_EXCL, c->err) : r;
-}
-
-static int run_engine(struct copying *c, int fd)
+static int move(struct copying *c)
 {
 	const struct sio_side source = { .fd = c->origin.fd, .name = c->origin.text };
-	const struct sio_side target = { .fd = fd, .name = c->op.what };
 	struct sio_list list;
-	const struct sio_copy_opts o = {
-		.size = sizeof(o),
-		.holes = SIO_HOLES_SKIP, /* a new thin reads as zero */
-		.map = sm_origin_map(&c->origin, &list),
-		.len = c->origin.size_bytes,
-		.verify = c->opts->verify,
-		.resume_at = c->resumed ? c->old.done_bytes : 0,
-		.checkpoint = c->opts->resume ? on_checkpoint : NULL,
-		.checkpoint_bytes = c->opts->checkpoint_bytes ? c->opts->checkpoint_bytes :
-								CHECKPOINT_BYTES,
-		.progress = on_progress,
-		.data = c,
-	};
-	int r = SM_STEP("copy.move", sio_copy(&source, &target, &o, &c->moved, c->err));
 
-	return r == -ECANCELED ? sm_lasting_stopped(&c->op, c->err) : r;
+	return sm_filler_run(&c->filler, &source, sm_origin_map(&c->origin, &list),
+			     c->origin.size_bytes, c->err);
 }
 
-/* Both devices go, on every path. */
-static int unmap_both(struct copying *c)
-{
-	struct sm_backend *b = &c->pool.b;
-	int r = sm_origin_close(b, &c->origin, c->err), r_target = 0;
-
-	if (c->dev.dm.name[0])
-		r_target = b->driver->unmap(b, &c->dev, r < 0 ? NULL : c->err);
-	(void)sm_backend_settle(b, NULL);
-	return r < 0 ? r : r_target;
-}
-
-/* What a process left that died in this operation has these names, too. */
+/* What a process left that died in this operation has the same names. */
 static int fill(struct copying *c)
 {
-	struct snapmgr_err *err = c->err, ignored;
-	int fd = -1, r = 0, r_unmap;
+	struct sm_filler *f = &c->filler;
+	int r = c->resumed ? sm_filler_unmap_parts(&c->pool, &c->op.row.uuid, c->err) : 0, r_close;
 
-	if (c->resumed) {
-		struct sm_vdev old;
-
-		sm_lasting_thin_device(&c->op.row.uuid, "source", 0, 0, &old);
-		r = c->pool.b.driver->unmap(&c->pool.b, &old, err);
-		sm_lasting_thin_device(&c->op.row.uuid, "target", 0, 0, &old);
-		if (r == 0)
-			r = c->pool.b.driver->unmap(&c->pool.b, &old, err);
-	}
+	*f = (struct sm_filler){
+		.pool = &c->pool,
+		.op = &c->op,
+		.checkpoints = c->opts->resume,
+		.checkpoint_bytes = c->opts->checkpoint_bytes,
+		.resume_at = c->resumed ? c->old.done_bytes : 0,
+		.verify = c->opts->verify,
+		.holes = SIO_HOLES_SKIP, /* what is new reads as zero */
+		.fd = -1,
+	};
 	if (r == 0)
-		r = sm_origin_open(c->sm, &c->origin, &c->op.row.uuid, err);
+		r = sm_origin_open(c->sm, &c->origin, &c->op.row.uuid, c->err);
+	if (c->origin.reading.op.pool)
+		f->reading = &c->origin.reading.op;
 	if (r == 0)
-		r = fd = map_target(c);
-	if (r >= 0)
-		r = run_engine(c, fd);
-	if (fd >= 0)
-		sm_close_fd(fd);
-	c->err = r < 0 ? &ignored : err; /* keep the first error */
-	r_unmap = unmap_both(c);
-	c->err = err;
-	return r < 0 ? r : r_unmap;
+		r = sm_filler_open(f, c->thin, c->size_bytes, c->err);
+	if (r == 0)
+		r = move(c);
+	r_close = sm_origin_close(&c->pool.b, &c->origin, r < 0 ? NULL : c->err);
+	return sm_filler_close(f, r < 0 ? r : r_close, c->err);
 }
 
 /* ---- the end ---- */
@@ -382,9 +320,12 @@ static int switched_rows(struct sm_pool *pool, void *arg, struct snapmgr_err *er
 static int do_switch(struct copying *c)
 {
 	struct sm_displace *d = &c->displace;
+	const struct sm_driver *driver = c->pool.b.driver;
 	struct sm_space space;
-	int r = sm_space_for(&c->pool, "copy", &space, c->err);
+	int r = driver->fill_end ? driver->fill_end(&c->pool.b, c->thin, c->err) : 0;
 
+	if (r == 0)
+		r = sm_space_for(&c->pool, "copy", &space, c->err);
 	if (r == 0)
 		r = sm_displace_prepare(&c->pool, d, 1, space.out_of_data, false, c->err);
 	if (r < 0)
@@ -447,23 +388,7 @@ static int run(struct copying *c)
 
 /* ---- what a dead owner left ---- */
 
-static int unmap_parts(struct sm_pool *pool, const struct scat_operation *op,
-		       struct snapmgr_err *err)
-{
-	static const char *const parts[] = { "source", "target" };
-	int r = 0;
-
-	for (size_t i = 0; i < SM_ARRAY(parts) && r == 0; i++) {
-		struct sm_vdev dev;
-
-		sm_lasting_thin_device(&op->uuid, parts[i], 0, 0, &dev);
-		r = pool->b.driver->unmap(&pool->b, &dev, err);
-	}
-	return r;
-}
-
-static int undo_volume(struct sm_pool *pool, struct scat_volume *v, const struct scat_operation *op,
-		       struct snapmgr_err *err)
+static int undo_volume(struct sm_pool *pool, struct scat_volume *v, struct snapmgr_err *err)
 {
 	int r;
 
@@ -471,7 +396,6 @@ static int undo_volume(struct sm_pool *pool, struct scat_volume *v, const struct
 		v->c.state = SCAT_AVAILABLE;
 		return scat_volume_update(pool->cat, v, err);
 	}
-	(void)op;
 	r = scat_volume_delete(pool->cat, v->id, err);
 	return r == 0 && v->c.thin ? scat_garbage_add(pool->cat, v->c.thin, err) : r;
 }
@@ -482,7 +406,7 @@ int sm_copy_settle(struct sm_pool *pool, const struct scat_operation *op, char *
 	struct scat_volume v = { 0 };
 	uint32_t after = 0;
 	bool more;
-	int r = unmap_parts(pool, op, err);
+	int r = sm_filler_unmap_parts(pool, &op->uuid, err);
 
 	if (r == 0)
 		r = scat_begin(pool->cat, err);
@@ -492,7 +416,7 @@ int sm_copy_settle(struct sm_pool *pool, const struct scat_operation *op, char *
 			   v.c.state == SCAT_CREATING && v.id ? "the unfinished volume is gone" :
 								"the volume is as it was before");
 	if (r == 0 && v.id)
-		r = undo_volume(pool, &v, op, err);
+		r = undo_volume(pool, &v, err);
 	if (r == -ENOENT)
 		r = 0;
 	if (r == 0 && op->thin)
@@ -547,7 +471,7 @@ int sm_copy_bytes(struct snapmgr *sm, const char *from, const struct sm_spec *to
 	sm_backup(&c.pool);
 	if (ret) {
 		(void)sm_copy_text(ret->strategy, sizeof(ret->strategy), "copy");
-		ret->moved_bytes = c.moved.moved_bytes;
+		ret->moved_bytes = c.filler.moved.moved_bytes;
 		ret->undo = c.displace.kept;
 	}
 	return sm_visit_volume(&c.pool, &c.volume, visit, data, c.err);
@@ -566,6 +490,15 @@ int sm_copy_new(struct snapmgr *sm, const char *from, const struct sm_spec *to,
 	return sm_copy_bytes(sm, from, to, &copy, visit, data, NULL, err);
 }
 
+/* Can another volume of its pool have the contents without copying them through here? */
+static bool shares(const struct sm_found *f)
+{
+	const struct sm_backend *b = &f->pool.b;
+
+	return b->driver->copy &&
+	       (f->has_snapshot || f->has_undo || !b->driver->files || b->reflink);
+}
+
 int sm_copy_is_foreign(struct snapmgr *sm, const char *from, const char *pool,
 		       struct snapmgr_err *err)
 {
@@ -575,5 +508,5 @@ int sm_copy_is_foreign(struct snapmgr *sm, const char *from, const char *pool,
 	if (sm_origin_is_path(from))
 		return 1;
 	r = sm_find(sm, from, SM_WANT_VOLUME | SM_WANT_SNAPSHOT | SM_WANT_UNDO, false, &f, err);
-	return r < 0 ? r : sm_same_pool(&f.pool, pool, NULL) < 0;
+	return r < 0 ? r : sm_same_pool(&f.pool, pool, NULL) < 0 || !shares(&f);
 }

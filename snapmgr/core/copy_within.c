@@ -130,6 +130,11 @@ static int find_target(struct within *w, const struct sm_spec *to, struct snapmg
 	return r;
 }
 
+static const char *way(const struct sm_pool *pool)
+{
+	return !pool->b.driver->files ? "repoint" : pool->b.reflink ? "reflink" : "copy";
+}
+
 /* Return: 1 where there is no such volume yet. */
 static int copy_over(struct snapmgr *sm, const char *from, const struct sm_spec *to,
 		     const struct snapmgr_copy_opts *o, snapmgr_object_fn *visit, void *data,
@@ -151,14 +156,14 @@ static int copy_over(struct snapmgr *sm, const char *from, const struct sm_spec 
 		r = find_target(&w, to, err);
 	if (r == -ENOENT && w.f.pool.cat)
 		return 1;
-	if (r == 0 && (!w.f.pool.b.driver->repoint || w.f.pool.b.driver->files))
+	if (r == 0 && !w.f.pool.b.driver->repoint)
 		return 1;
 	if (r == 0)
 		r = over(&w, err);
 	if (r < 0)
 		return r;
 	if (ret) {
-		(void)sm_copy_text(ret->strategy, sizeof(ret->strategy), "repoint");
+		(void)sm_copy_text(ret->strategy, sizeof(ret->strategy), way(&w.f.pool));
 		ret->undo = w.displace.kept;
 	}
 	return sm_visit_volume(&w.f.pool, &w.volume, visit, data, err);

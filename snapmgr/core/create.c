@@ -250,8 +250,7 @@ static int find_source(struct snapmgr *sm, const char *from, const struct sm_spe
 	int r = sm_find(sm, from, SM_WANT_SNAPSHOT | SM_WANT_UNDO | (head ? SM_WANT_VOLUME : 0),
 			true, f, err);
 
-	if (r == 0 && (!f->pool.b.driver->copy ||
-		       (!f->has_snapshot && !f->has_undo && f->pool.b.driver->files)))
+	if (r == 0 && !f->pool.b.driver->copy)
 		return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
 			       "driver '%s' of pool '%s' makes no clones", f->pool.b.driver->name,
 			       f->pool.row.name);

@@ -50,7 +50,8 @@ int sm_copy_bytes(struct snapmgr *sm, const char *from, const struct sm_spec *to
 int sm_copy_new(struct snapmgr *sm, const char *from, const struct sm_spec *to,
 		const struct snapmgr_create_opts *o, snapmgr_object_fn *visit, void *data,
 		struct snapmgr_err *err);
-/* sm_copy_is_foreign() - is @from a path, or of another pool than @pool? 1, 0 or a negative errno */
+/* sm_copy_is_foreign() - is @from a path, of another pool than @pool, or of one that shares nothing? 1, 0
+ * or a negative errno */
 int sm_copy_is_foreign(struct snapmgr *sm, const char *from, const char *pool,
 		       struct snapmgr_err *err);
 /* sm_copy_settle() - the handler of sm_lasting_verbs */

@@ -124,6 +124,9 @@ struct sm_lasting_verb {
 		      struct snapmgr_err *err);
 };
 extern const struct sm_lasting_verb sm_lasting_verbs[];
+/* reading.c */
+int sm_reading_settle(struct sm_pool *pool, const struct scat_operation *op, char said[SM_SAID],
+		      struct snapmgr_err *err);
 /* merge_tend.c */
 int sm_merge_settle(struct sm_pool *pool, const struct scat_operation *op, char said[SM_SAID],
 		    struct snapmgr_err *err);

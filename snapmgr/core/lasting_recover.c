@@ -21,6 +21,7 @@ const struct sm_lasting_verb sm_lasting_verbs[] = {
 	{ "create", sm_copy_settle },
 	{ "extend", sm_copy_settle },
 	{ "merge", sm_merge_settle },
+	{ "read", sm_reading_settle },
 	{ "revert", settle_revert },
 	{ "undo", settle_revert },
 	{ "snapshot", sm_snapshot_settle },

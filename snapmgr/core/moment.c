@@ -24,21 +24,39 @@ static int take(struct sm_pool *pool, struct sm_snap_item *item, dev_t devno,
 	return r;
 }
 
+/* Of a file that has to be copied block by block, nobody else may be at it meanwhile. */
+static int claim_file(struct sm_pool *pool, const struct sm_vdev *dev, const char *name,
+		      struct sm_claim *ret, struct snapmgr_err *err)
+{
+	char spec[SNAPMGR_SPEC_TEXT];
+
+	if (!pool->b.dir[0] || pool->b.reflink)
+		return 0;
+	(void)snprintf(spec, sizeof(spec), "%s/%s", pool->row.name, name);
+	return sm_claim(pool, dev, spec, false, ret, err);
+}
+
 int sm_make_moment(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_err *err)
 {
+	AUTO(sm_claim_drop) struct sm_claim claim = { .fd = -1 };
+	const struct scat_volume *v = arg;
 	struct sm_snap_item item = { .new_id = id };
 	struct sdm_info info;
 	struct sm_vdev dev;
 	sigset_t signals;
 	int r;
 
-	sm_volume_device(pool, arg, &dev);
-	r = sdm_info(dev.dm.name, &info, err);
+	sm_volume_device(pool, v, &dev);
+	r = sm_vdev_info(&pool->b, &dev, &info, err);
+	if (r == 0)
+		r = claim_file(pool, &dev, v->c.name, &claim, err);
 	if (r < 0)
 		return r;
 	item.volume = &dev;
 	item.active = info.exists;
-	item.open = info.exists && info.open_count > 0;
+	/* Of a loop device nobody knows how many have it open. */
+	item.open = info.exists && (info.open_count > 0 || pool->b.dir[0]);
+	item.claim_fd = claim.fd;
 	if (item.open)
 		sm_signals_hold(&signals); /* what is frozen stays so where a Ctrl-C ends us */
 	r = take(pool, &item, makedev(info.major, info.minor), err);

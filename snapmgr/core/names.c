@@ -39,6 +39,8 @@ static int place_one(const struct scat_volume *v, void *data)
 	struct snapmgr_err why;
 	struct sm_vdev dev;
 
+	if (v->c.state == SCAT_CREATING) /* gets its name when all of it is there */
+		return 0;
 	sm_volume_device(f->pool, v, &dev);
 	if (f->pool->b.driver->place(&f->pool->b, &dev, &why) < 0)
 		sm_warn(f->pool->sm, "volume '%s/%s': %s", f->pool->row.name, v->c.name,

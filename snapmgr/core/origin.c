@@ -109,13 +109,12 @@ static int find(struct snapmgr *sm, const char *text, bool writable, struct sm_f
 		r = sm_snapshot_ready(&f->pool, &f->snapshot, err);
 	else if (!f->has_undo)
 		r = sm_volume_ready(&f->pool, &f->volume, false, err);
-	if (r == 0 && (!f->pool.b.driver->copy || !f->pool.b.driver->snapshot ||
-		       f->pool.b.driver->files || f->pool.b.driver->stores))
+	if (r == 0 && !f->has_snapshot && !f->has_undo && !f->pool.b.driver->snapshot)
 		r = sm_fail(
 			err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
-			"nothing can be copied out of pool '%s', whose driver is '%s': activate a "
-			"snapshot of it, and copy its device or file",
-			f->pool.row.name, f->pool.b.driver->name);
+			"pool '%s' has no snapshots, and a copy of a volume that is written to would "
+			"be of no one time",
+			f->pool.row.name);
 	return r;
 }
 
@@ -138,7 +137,7 @@ static void describe(struct sm_found *f, struct sm_origin *o)
 	o->guest = f->has_volume && f->volume.guest;
 	(void)snprintf(o->identity, sizeof(o->identity), "object %s", uuid);
 	o->data_bytes = UINT64_MAX;
-	if (f->has_snapshot)
+	if (f->has_snapshot && !f->pool.b.driver->stores)
 		o->data_bytes = f->snapshot.used_bytes;
 	sm_volume_device(&f->pool, &f->volume, &dev);
 	if (o->head && f->pool.b.driver->used(&f->pool.b, &dev, NULL, &o->data_bytes, NULL) < 0)
@@ -149,7 +148,9 @@ int sm_origin_look(struct snapmgr *sm, const char *text, struct sm_origin *ret,
 		   struct snapmgr_err *err)
 {
 	AUTO(sm_found_close) struct sm_found f = { .pool.lock = SLOCK_NONE };
-	struct sm_origin o = { .text = text, .path = sm_origin_is_path(text), .fd = -1 };
+	struct sm_origin o = {
+		.text = text, .path = sm_origin_is_path(text), .fd = -1, .from.lock = SLOCK_NONE
+	};
 	int r = o.path ? look_at_path(&o, err) : find(sm, text, false, &f, err);
 
 	if (r < 0)
@@ -160,17 +161,22 @@ int sm_origin_look(struct snapmgr *sm, const char *text, struct sm_origin *ret,
 	return 0;
 }
 
+static int make_id(struct sm_found *f, uint32_t *ret, struct snapmgr_err *err)
+{
+	struct sm_copy_source source;
+
+	sm_copy_source(f, &source);
+	return f->has_snapshot || f->has_undo ?
+		       sm_id_make(&f->pool, sm_make_copy, &source, ret, err) :
+		       sm_id_make(&f->pool, sm_make_moment, &f->volume, ret, err);
+}
+
 /* The id is garbage before it is mapped: from then on nobody needs to know of it. */
 static int make_moment(struct sm_found *f, struct sm_vdev *dev, struct snapmgr_err *err)
 {
 	struct sm_pool *pool = &f->pool;
-	struct sm_copy_source source;
-	int r;
+	int r = make_id(f, &dev->id, err);
 
-	sm_copy_source(f, &source);
-	r = f->has_snapshot || f->has_undo ?
-		    sm_id_make(pool, sm_make_copy, &source, &dev->id, err) :
-		    sm_id_make(pool, sm_make_moment, &f->volume, &dev->id, err);
 	if (r == 0)
 		r = scat_begin(pool->cat, err);
 	if (r == 0)
@@ -217,19 +223,66 @@ struct sio_map *sm_origin_map(const struct sm_origin *o, struct sio_list *list)
 	return &list->map;
 }
 
-static int open_mapped(struct sm_origin *o, struct snapmgr_err *err)
+static int open_thin(struct sm_found *f, struct sm_origin *o, const struct sm_uuid *operation,
+		     struct snapmgr_err *err)
 {
 	struct sdm_info info;
-	int r = sdm_info_by_uuid(o->dev.dm.uuid, &info, err);
+	int r;
 
-	if (r == 0 && !info.exists)
-		r = sm_fail(err, SNAPMGR_KERNEL, ENODEV, "'%s' is gone", o->dev.dm.name);
-	if (r == 0)
-		r = sm_node_open(&info, O_RDONLY, err);
+	sm_lasting_thin_device(operation, "source", 0, o->size_bytes, &o->dev);
+	o->dev.dm.read_only = true;
+	r = make_moment(f, &o->dev, err);
 	if (r < 0)
 		return r;
-	o->fd = r;
-	return 0;
+	find_extents(&f->pool, o);
+	sm_pool_settle(&f->pool);
+	r = sdm_info_by_uuid(o->dev.dm.uuid, &info, err);
+	if (r == 0 && !info.exists)
+		r = sm_fail(err, SNAPMGR_KERNEL, ENODEV, "'%s' is gone", o->dev.dm.name);
+	return r == 0 ? sm_node_open(&info, O_RDONLY, err) : r;
+}
+
+/*
+ * What is open stays on the disk, whoever deletes it. So the copy of a volume goes at once; who dies before
+ * that leaves an id that no row names.
+ */
+static int open_file(struct sm_found *f, struct sm_origin *o, struct snapmgr_err *err)
+{
+	const struct sm_driver *driver = f->pool.b.driver;
+	struct sm_copy_source source;
+	uint32_t id;
+	int r, fd;
+
+	sm_copy_source(f, &source);
+	if (!o->head)
+		return driver->read_open(&f->pool.b, &source.dev, err);
+	r = make_id(f, &id, err);
+	if (r < 0)
+		return r;
+	source.dev.id = id;
+	source.dev.dm.read_only = true;
+	fd = driver->read_open(&f->pool.b, &source.dev, err);
+	r = driver->drop(&f->pool.b, id, fd < 0 ? NULL : err);
+	if (r < 0 && fd >= 0) {
+		sm_close_fd(fd);
+		return r;
+	}
+	return fd;
+}
+
+static int open_store(struct sm_found *f, struct sm_origin *o, struct snapmgr_err *err)
+{
+	struct sm_copy_source source;
+	const struct sm_vdev *dev = &source.dev;
+	int r;
+
+	sm_copy_source(f, &source);
+	o->from = f->pool; /* the row goes with it */
+	f->pool = (struct sm_pool){ .lock = SLOCK_NONE };
+	r = o->head ? sm_reading_head(&o->from, &f->volume, &o->reading, err) :
+		      sm_reading_begin(&o->from, &dev, 1, f->has_snapshot ? &o->snapshot : NULL,
+				       &o->reading, err);
+	return r < 0 ? r : dup(o->reading.fds[0]);
 }
 
 static int open_object(struct snapmgr *sm, struct sm_origin *o, const struct sm_uuid *operation,
@@ -247,17 +300,16 @@ static int open_object(struct snapmgr *sm, struct sm_origin *o, const struct sm_
 			       "'%.200s' got another size in this moment", o->text);
 	r = sm_op_begin(&f.pool, "copy", f.has_volume ? f.volume.c.name : NULL,
 			f.has_snapshot ? f.snapshot.c.name : NULL, 0, err);
-	if (r == 0)
+	if (r == 0 && (o->head || !f.pool.b.driver->files))
 		r = sm_space_for_more(&f.pool, "copy", f.has_undo ? &f.undo : NULL, err);
-	sm_lasting_thin_device(operation, "source", 0, size_bytes, &o->dev);
-	o->dev.dm.read_only = true;
-	if (r == 0)
-		r = make_moment(&f, &o->dev, err);
 	if (r < 0)
 		return r;
-	find_extents(&f.pool, o);
-	sm_pool_settle(&f.pool);
-	return open_mapped(o, err);
+	o->snapshot = f.snapshot;
+	r = f.pool.b.driver->read_open ? open_file(&f, o, err) :
+	    f.pool.b.driver->stores    ? open_store(&f, o, err) :
+					 open_thin(&f, o, operation, err);
+	o->fd = r < 0 ? -1 : r;
+	return r < 0 ? r : 0;
 }
 
 int sm_origin_open(struct snapmgr *sm, struct sm_origin *o, const struct sm_uuid *operation,
@@ -283,8 +335,10 @@ int sm_origin_close(struct sm_backend *b, struct sm_origin *o, struct snapmgr_er
 	o->fd = -1;
 	free(o->extents);
 	o->extents = NULL;
+	sm_reading_end(&o->reading);
+	sm_pool_close(&o->from);
 	if (o->dev.dm.name[0])
-		r = b->driver->unmap(b, &o->dev, err);
+		r = sm_vdev_unmap(b, &o->dev, err);
 	if (r == 0)
 		o->dev.dm.name[0] = '\0';
 	return r;

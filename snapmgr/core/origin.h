@@ -6,7 +6,7 @@
 #define SM_ORIGIN_H
 
 #include "io/sio.h"
-#include "snapmgr/core/core.h"
+#include "snapmgr/core/reading.h"
 
 struct sm_origin {
 	const char *text; /* as given; borrowed */
@@ -20,7 +20,10 @@ struct sm_origin {
 	bool guest;
 	/* While it is open: */
 	int fd;
-	struct sm_vdev dev;	    /* a momentary copy, mapped; name "" where there is none */
+	struct sm_vdev dev;  /* a momentary copy, mapped; name "" where there is none */
+	struct sm_pool from; /* its pool, for as long as it is read; else closed */
+	struct scat_snapshot snapshot;
+	struct sm_reading reading;
 	struct sio_extent *extents; /* all that it holds; the rest reads as zero. NULL: not known */
 	size_t n_extents;
 };
@@ -33,8 +36,9 @@ int sm_origin_look(struct snapmgr *sm, const char *text, struct sm_origin *ret,
  * sm_origin_open() - its contents as of one instant, to be read from ret->fd
  * @operation: names the device that it is read through
  *
- * Of a pool it is a copy that nobody else knows: a row of garbage from the start, so that the kernel
- * gets it back when it is not mapped any more, whoever dies. The lock of its pool is held for a moment.
+ * Of a thin pool it is a copy that nobody else knows: a row of garbage from the start, so that the kernel
+ * gets it back when it is not mapped any more, whoever dies. A file is open, and stays on the disk until it
+ * is closed, deleted or not. A store is kept by a row: reading.h. The lock of its pool is held for a moment.
  */
 int sm_origin_open(struct snapmgr *sm, struct sm_origin *o, const struct sm_uuid *operation,
 		   struct snapmgr_err *err);

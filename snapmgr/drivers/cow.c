@@ -45,4 +45,5 @@ const struct sm_driver sm_driver_cow = {
 	.used = cow_used,
 	.snapshot = cow_snapshot,
 	.heal = cow_heal,
+	.fill_open = cow_fill_open,
 };

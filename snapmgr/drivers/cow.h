@@ -30,6 +30,8 @@ bool cow_id(const struct sm_backend *b, const char *dm_uuid, uint32_t *ret_id,
 int cow_remove(const struct sm_backend *b, uint32_t id, enum cow_kind kind,
 	       struct snapmgr_err *err);
 int cow_sync(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
+int cow_fill_open(const struct sm_backend *b, uint32_t id, uint64_t size_bytes,
+		  struct snapmgr_err *err);
 
 /* ---- cow_pool.c ---- */
 

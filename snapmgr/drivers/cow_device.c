@@ -107,3 +107,17 @@ int cow_sync(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err)
 	(void)close(fd);
 	return r;
 }
+
+/* It was zeroed when it was placed, and is as long as its volume shall be, or longer. */
+int cow_fill_open(const struct sm_backend *b, uint32_t id, uint64_t size_bytes,
+		  struct snapmgr_err *err)
+{
+	struct sdm_device dm;
+	struct sdm_info info;
+	int r;
+
+	(void)size_bytes;
+	cow_device(b, id, COW_PLACE, &dm);
+	r = sdm_info(dm.name, &info, err);
+	return r < 0 ? r : sm_node_open(&info, O_RDWR | O_EXCL, err);
+}

@@ -391,6 +391,17 @@ struct sm_driver {
 	int (*heal)(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,
 		    uint64_t *ret_bytes, struct snapmgr_err *err);
 
+	/* A descriptor to read all that @v holds, mapped or not; what it read stays, also where its id is
+	 * dropped meanwhile. NULL: through a device that is mapped for it. */
+	int (*read_open)(const struct sm_backend *b, const struct sm_vdev *v,
+			 struct snapmgr_err *err);
+	/* A descriptor to write what @id, which was made and is no volume's yet, shall hold. Its rest reads
+	 * as zero. NULL: through a device that is mapped for it. */
+	int (*fill_open)(const struct sm_backend *b, uint32_t id, uint64_t size_bytes,
+			 struct snapmgr_err *err);
+	/* All is written to it and durable: from now on repoint takes it. Repeatable. NULL: it does anyway. */
+	int (*fill_end)(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
+
 	/**
 	 * Where two of the pool may differ, by what their kind of pool remembers and without reading
 	 * contents: every difference is in it, and nothing that both share. Neither needs to be mapped;

@@ -29,4 +29,7 @@ const struct sm_driver sm_driver_file = {
 	.repoint = file_repoint,
 	.live = file_live,
 	.heal = file_heal,
+	.read_open = file_read_open,
+	.fill_open = file_fill_open,
+	.fill_end = file_fill_end,
 };

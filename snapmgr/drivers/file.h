@@ -93,6 +93,13 @@ int file_loop_flush(const struct sm_backend *b, const struct sm_vdev *v, struct 
 /* file_loop_resize() - the size of the file is that of the loop device. */
 int file_loop_resize(const struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
 
+/* ---- file_fill.c ---- */
+
+int file_read_open(const struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
+int file_fill_open(const struct sm_backend *b, uint32_t id, uint64_t size_bytes,
+		   struct snapmgr_err *err);
+int file_fill_end(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
+
 int file_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n,
 		  const int *thaw_fds, size_t n_thaw, const struct sm_switch_opts *opts,
 		  struct snapmgr_err *err);

@@ -275,7 +275,7 @@ static int finish(const struct sm_backend *b, const struct sm_vdev *v, int fd,
 	uint32_t first = v->id == mark->id ? mark->id : mark->to;
 	uint32_t second = first == mark->id ? mark->to : mark->id;
 	struct snapmgr_err why;
-	int r = fill(b, v, fd, first, 0, &why);
+	int r = fill(b, v, fd, first, first == v->id ? v->size_bytes : 0, &why);
 
 	*ret_id = first;
 	if (r == 0)
