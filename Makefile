@@ -36,8 +36,8 @@ CATALOGUE_SRC = $(addprefix snapmgr/catalogue/, \
 	undo_rows.c vfs.c vfs_shm.c volume_rows.c \
 	dump.c dump_read.c property_rows.c restore.c)
 DRIVER_SRC = $(addprefix snapmgr/drivers/, \
-	diff.c cow.c cow_device.c cow_pool.c cow_store.c cow_switch.c cow_volume.c vdev.c \
-	file.c file_copy.c file_fill.c file_loop.c file_pool.c file_switch.c file_rewrite.c file_volume.c \
+	diff.c cow.c cow_device.c cow_diff.c cow_pool.c cow_store.c cow_switch.c cow_volume.c vdev.c \
+	file.c file_copy.c file_diff.c file_fill.c file_loop.c file_pool.c file_switch.c file_rewrite.c file_volume.c \
 	names.c regions.c registry.c thin.c thin_diff.c thin_meta.c thin_pool.c thin_repair.c thin_switch.c thin_wipe.c thin_volume.c)
 CORE_SRC = $(addprefix snapmgr/core/, \
 	diff.c fill.c filler.c reading.c revert_clone.c rewrite.c rewrite_settle.c snapshot_copy.c clone_copy.c \

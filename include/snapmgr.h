@@ -455,7 +455,8 @@ struct snapmgr_copy_result {
  * A volume is copied as it is at one instant, through a momentary snapshot. A new volume is in state
  * creating until all of it is there, and cannot be used before. One that is there is in state reverting
  * and holds what it held before, until it is switched at the end as by a revert; what it held then
- * becomes an undo point. It keeps its size, and is refused where it is smaller than the source.
+ * becomes an undo point. It keeps its size, and is refused where it is smaller than the source. The pools
+ * may be of any two drivers; only into a cow pool none that is there can be replaced (unsupported).
  *
  * The pools' locks are free while bytes are copied. snapmgr_open_opts.progress is told how far it is,
  * and so is everybody else (snapmgr_operations()). Where it is stopped, fails, or dies, all that it made
@@ -513,9 +514,9 @@ struct snapmgr_diff_result {
  * @visit: gets the extents, ascending; may be NULL
  * @ret:   filled before the first of them is visited; may be NULL
  *
- * The pool knows which chunks both share. Only the others are read, without mapping anything, and
- * compared: so the extents are exactly the differing logical blocks, and cost what has changed since.
- * Of a head that is written to meanwhile, take a snapshot first. Holds the pool's lock while it asks
+ * The pool knows which chunks both share. Only the others are read, and compared: so the extents are
+ * exactly the differing logical blocks, and cost what has changed since. Nothing is mapped for it but
+ * the snapshots of a cow pool. Of a head that is written to meanwhile, take a snapshot first. Holds the pool's lock while it asks
  * the metadata, not while it reads.
  *
  * Return: 0; -EXDEV (usage: two pools); -ESTALE (stale: one of them was deleted, or a head changed,

@@ -8,8 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "snapmgr/core/core.h"
 #include "snapmgr/core/displace.h"
+#include "snapmgr/core/reading.h"
 
 #define PIECE  SM_MIB
 #define DIRECT 4096u /* memory for direct reads is aligned to it */
@@ -24,7 +24,8 @@ struct side {
 struct diffing {
 	struct snapmgr *sm;
 	struct side left, right;
-	struct sm_diff differ; /* candidates; where they were compared: what is left of them */
+	struct sm_reading reading; /* of sides in stores */
+	struct sm_diff differ;	   /* candidates; where they were compared: what is left of them */
 	uint32_t grain_bytes;
 	uint64_t read_bytes, done_bytes, todo_bytes; /* done and to do: of the candidates */
 };
@@ -42,6 +43,7 @@ static void auto_diffing_release(struct diffing *d)
 {
 	sm_close_fd(d->left.fd);
 	sm_close_fd(d->right.fd);
+	sm_reading_end(&d->reading);
 	free(d->left.room);
 	free(d->right.room);
 	sm_diff_release(&d->differ);
@@ -96,6 +98,12 @@ static int ready(struct side *s, struct snapmgr_err *err)
 	find_device(f, &s->dev);
 	if (f->has_snapshot && f->snapshot.c.state == SCAT_ERROR)
 		return sm_snapshot_ready(&f->pool, &f->snapshot, err);
+	if (f->pool.b.driver->stores && f->has_volume) { /* a merge moves what is compared */
+		int r = sm_volume_ready(&f->pool, &f->volume, true, err);
+
+		if (r < 0)
+			return r;
+	}
 	return write_back(s, err);
 }
 
@@ -130,11 +138,49 @@ static int ask_driver(struct diffing *d, struct snapmgr_err *err)
 
 /* ---- what they hold ---- */
 
+/* Under the lock, which is free afterwards: stores have to be kept from going while they are read. */
+static int begin_reading(struct diffing *d, struct snapmgr_err *err)
+{
+	struct side *const sides[] = { &d->left, &d->right };
+	const struct sm_vdev *devs[SM_READ_MAX];
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < SM_ARRAY(sides); i++)
+		if (sides[i]->dev.of_store)
+			devs[n++] = &sides[i]->dev;
+	if (n)
+		r = sm_reading_begin(&d->left.f.pool, devs, n, NULL, &d->reading, err);
+	else
+		sm_pool_unlock(&d->left.f.pool);
+	n = 0;
+	for (size_t i = 0; i < SM_ARRAY(sides) && r == 0; i++) {
+		if (!sides[i]->dev.of_store)
+			continue;
+		sides[i]->fd = d->reading.fds[n];
+		d->reading.fds[n++] = -1;
+	}
+	return r;
+}
+
+/* What was mapped for it is not to be told of as active. */
+static void end_reading(struct diffing *d)
+{
+	if (!d->reading.op.pool)
+		return;
+	sm_close_fd(d->left.fd);
+	sm_close_fd(d->right.fd);
+	d->left.fd = d->right.fd = -1;
+	sm_reading_end(&d->reading);
+	sm_pool_unlock(&d->left.f.pool);
+}
+
 static int prepare_side(struct diffing *d, struct side *s, struct snapmgr_err *err)
 {
 	const struct sm_pool *pool = &d->left.f.pool;
 
-	s->fd = pool->b.driver->diff_open(&pool->b, &s->dev, err);
+	if (s->fd < 0)
+		s->fd = pool->b.driver->diff_open(&pool->b, &s->dev, err);
 	if (s->fd < 0)
 		return s->fd;
 	return posix_memalign((void **)&s->room, DIRECT, PIECE) == 0 ? 0 : sm_nomem(err);
@@ -353,10 +399,15 @@ int snapmgr_diff(struct snapmgr *sm, const char *left, const char *right,
 		r = ask_driver(&d, err);
 	if (r < 0)
 		return r;
-	sm_pool_unlock(&d.left.f.pool);
-	d.grain_bytes = o.fast ? pool->row.chunk_sectors * SM_SECTOR : pool->row.block_bytes;
-	if (!o.fast)
+	d.grain_bytes = o.fast && pool->row.chunk_sectors ? pool->row.chunk_sectors * SM_SECTOR :
+							    pool->row.block_bytes;
+	if (o.fast)
+		sm_pool_unlock(&d.left.f.pool);
+	else
+		r = begin_reading(&d, err);
+	if (!o.fast && r == 0)
 		r = compare(&d, err);
+	end_reading(&d);
 	if (r == 0 && ret)
 		r = tell(&d, !o.fast, ret, err);
 	return r == 0 && visit ? each_extent(&d.differ, visit, data) : r;

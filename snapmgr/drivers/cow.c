@@ -46,4 +46,6 @@ const struct sm_driver sm_driver_cow = {
 	.snapshot = cow_snapshot,
 	.heal = cow_heal,
 	.fill_open = cow_fill_open,
+	.diff = cow_diff,
+	.diff_open = cow_diff_open,
 };

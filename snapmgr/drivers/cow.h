@@ -71,6 +71,12 @@ int cow_used(const struct sm_backend *b, const struct sm_vdev *v, struct sdm_inf
 int cow_heal(const struct sm_backend *b, const struct sm_vdev *v, uint32_t *ret_id,
 	     uint64_t *ret_bytes, struct snapmgr_err *err);
 
+/* ---- cow_diff.c ---- */
+
+int cow_diff(const struct sm_backend *b, const struct sm_vdev *left, const struct sm_vdev *right,
+	     struct sm_diff *ret, struct snapmgr_err *err);
+int cow_diff_open(const struct sm_backend *b, const struct sm_vdev *v, struct snapmgr_err *err);
+
 /* ---- cow_switch.c ---- */
 
 int cow_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n,

@@ -32,4 +32,6 @@ const struct sm_driver sm_driver_file = {
 	.read_open = file_read_open,
 	.fill_open = file_fill_open,
 	.fill_end = file_fill_end,
+	.diff = file_diff,
+	.diff_open = file_read_open,
 };

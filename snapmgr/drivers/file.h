@@ -100,6 +100,11 @@ int file_fill_open(const struct sm_backend *b, uint32_t id, uint64_t size_bytes,
 		   struct snapmgr_err *err);
 int file_fill_end(const struct sm_backend *b, uint32_t id, struct snapmgr_err *err);
 
+/* ---- file_diff.c ---- */
+
+int file_diff(const struct sm_backend *b, const struct sm_vdev *left, const struct sm_vdev *right,
+	      struct sm_diff *ret, struct snapmgr_err *err);
+
 int file_snapshot(const struct sm_backend *b, struct sm_snap_item *items, size_t n,
 		  const int *thaw_fds, size_t n_thaw, const struct sm_switch_opts *opts,
 		  struct snapmgr_err *err);
