@@ -369,7 +369,7 @@ typedef int snapmgr_member_fn(const struct snapmgr_object *object, const char *l
 
 struct snapmgr_revert_opts {
 	size_t size;
-	const char *target; /* the volume to revert, of the same pool; NULL: the snapshot's own */
+	const char *target; /* the volume to revert, of any pool; NULL: the snapshot's own */
 	bool latest_only;
 	bool no_undo;
 	bool online;

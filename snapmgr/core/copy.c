@@ -28,6 +28,8 @@ struct copying {
 	struct sm_pool pool; /* the target's */
 	struct scat_volume volume;
 	bool is_new, resumed;
+	bool revert; /* the volume is there, and gets the source's size */
+	bool dry_run;
 	struct scat_operation old; /* where it is resumed */
 	uint32_t thin;
 	uint64_t size_bytes; /* of the target */
@@ -54,7 +56,9 @@ static int check_size(struct copying *c)
 {
 	const uint64_t block = c->pool.row.block_bytes, need = c->origin.size_bytes;
 
-	if (!c->is_new)
+	if (c->revert)
+		c->size_bytes = need;
+	else if (!c->is_new)
 		c->size_bytes = c->volume.c.size_bytes;
 	else if (c->create.size_bytes)
 		c->size_bytes = c->create.size_bytes;
@@ -166,6 +170,14 @@ static int check_driver(struct copying *c)
 		       c->pool.row.name, driver->name);
 }
 
+static int check_revert(struct copying *c)
+{
+	if (c->is_new)
+		return sm_fail(c->err, SNAPMGR_NOT_FOUND, ENOENT, "pool '%s' has no volume '%s'",
+			       c->pool.row.name, c->to->volume);
+	return sm_revert_support(&c->pool, &c->volume, c->err);
+}
+
 static int check(struct copying *c)
 {
 	int r = check_driver(c);
@@ -176,7 +188,9 @@ static int check(struct copying *c)
 	if (r == 0 && !c->is_new && c->opts->must_be_new)
 		r = sm_fail(c->err, SNAPMGR_EXISTS, EEXIST, "pool '%s' has a volume '%s' already",
 			    c->pool.row.name, c->to->volume);
-	if (r == 0 && c->resumed)
+	if (r == 0 && c->revert)
+		r = check_revert(c);
+	if (r == 0 && c->resumed && !c->revert)
 		c->size_bytes = c->volume.c.size_bytes;
 	else if (r == 0)
 		r = check_size(c);
@@ -202,6 +216,7 @@ static int begin_anew(struct copying *c)
 		.verb = "copy",
 		.volume = &c->volume,
 		.volume_state = c->is_new ? SCAT_CREATING : SCAT_REVERTING,
+		.new_size_bytes = c->revert ? c->size_bytes : 0,
 		.todo_bytes = c->origin.data_bytes == UINT64_MAX ? c->origin.size_bytes :
 								   c->origin.data_bytes,
 		.resumable = c->opts->resume,
@@ -374,8 +389,9 @@ static int run(struct copying *c)
 
 	if (r == 0)
 		r = check(c);
-	if (r == 0)
-		r = begin(c);
+	if (r < 0 || c->dry_run)
+		return r;
+	r = begin(c);
 	if (r < 0)
 		return r;
 	r = fill(c);
@@ -433,6 +449,39 @@ int sm_copy_settle(struct sm_pool *pool, const struct scat_operation *op, char *
 
 /* ---- the callers ---- */
 
+static int copy_bytes(struct copying *c, const char *from, snapmgr_object_fn *visit, void *data,
+		      struct snapmgr_copy_result *ret)
+{
+	int r = sm_origin_look(c->sm, from, &c->origin, c->err);
+
+	if (r == 0 && c->origin.head && c->opts->resume)
+		r = sm_fail(c->err, SNAPMGR_USAGE, EINVAL,
+			    "a volume changes, so that a copy of it cannot be resumed: take a "
+			    "snapshot of '%.200s', and copy that",
+			    from);
+	if (r < 0)
+		return r;
+	if (c->opts->create) {
+		SM_OPTS(struct snapmgr_create_opts, create, c->opts->create);
+		c->create = create;
+	}
+	if (!c->create.project && *c->origin.project)
+		c->create.project = c->origin.project;
+	c->create.guest |= c->origin.guest;
+	r = run(c);
+	if (r < 0)
+		return r;
+	sm_pool_settle(&c->pool);
+	if (!c->dry_run)
+		sm_backup(&c->pool);
+	if (ret) {
+		(void)sm_copy_text(ret->strategy, sizeof(ret->strategy), "copy");
+		ret->moved_bytes = c->filler.moved.moved_bytes;
+		ret->undo = c->displace.kept;
+	}
+	return sm_visit_volume(&c->pool, &c->volume, visit, data, c->err);
+}
+
 int sm_copy_bytes(struct snapmgr *sm, const char *from, const struct sm_spec *to,
 		  const struct snapmgr_copy_opts *o, snapmgr_object_fn *visit, void *data,
 		  struct snapmgr_copy_result *ret, struct snapmgr_err *err)
@@ -448,33 +497,31 @@ int sm_copy_bytes(struct snapmgr *sm, const char *from, const struct sm_spec *to
 		.displace = { .online = o->online, .remount = o->remount, .claim.fd = -1 },
 		.err = err ? err : &why
 	};
-	int r = sm_origin_look(sm, from, &c.origin, c.err);
 
-	if (r == 0 && c.origin.head && o->resume)
-		r = sm_fail(c.err, SNAPMGR_USAGE, EINVAL,
-			    "a volume changes, so that a copy of it cannot be resumed: take a "
-			    "snapshot of '%.200s', and copy that",
-			    from);
-	if (r < 0)
-		return r;
-	if (o->create) {
-		SM_OPTS(struct snapmgr_create_opts, create, o->create);
-		c.create = create;
-	}
-	if (!c.create.project && *c.origin.project)
-		c.create.project = c.origin.project;
-	c.create.guest |= c.origin.guest;
-	r = run(&c);
-	if (r < 0)
-		return r;
-	sm_pool_settle(&c.pool);
-	sm_backup(&c.pool);
-	if (ret) {
-		(void)sm_copy_text(ret->strategy, sizeof(ret->strategy), "copy");
-		ret->moved_bytes = c.filler.moved.moved_bytes;
-		ret->undo = c.displace.kept;
-	}
-	return sm_visit_volume(&c.pool, &c.volume, visit, data, c.err);
+	return copy_bytes(&c, from, visit, data, ret);
+}
+
+int sm_copy_revert(struct snapmgr *sm, const char *from, const struct sm_spec *to,
+		   const struct snapmgr_revert_opts *o, struct snapmgr_object *ret_volume,
+		   struct snapmgr_copy_result *ret, struct snapmgr_err *err)
+{
+	struct snapmgr_copy_opts copy = SNAPMGR_OPTS_INIT(struct snapmgr_copy_opts);
+	AUTO(release)
+	struct copying c = { .sm = sm,
+			     .opts = &copy,
+			     .to = to,
+			     .revert = true,
+			     .dry_run = o->dry_run,
+			     .pool.lock = SLOCK_NONE,
+			     .origin.fd = -1,
+			     .displace = { .online = o->online,
+					   .remount = o->remount,
+					   .force = o->force,
+					   .claim.fd = -1 },
+			     .err = err };
+
+	copy.no_undo = o->no_undo;
+	return copy_bytes(&c, from, sm_keep_object, ret_volume, ret);
 }
 
 int sm_copy_new(struct snapmgr *sm, const char *from, const struct sm_spec *to,

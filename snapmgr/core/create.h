@@ -46,6 +46,13 @@ int sm_make_moment(struct sm_pool *pool, uint32_t id, void *arg, struct snapmgr_
 int sm_copy_bytes(struct snapmgr *sm, const char *from, const struct sm_spec *to,
 		  const struct snapmgr_copy_opts *o, snapmgr_object_fn *visit, void *data,
 		  struct snapmgr_copy_result *ret, struct snapmgr_err *err);
+/* sm_copy_revert() - a volume that is there reads as snapshot @from of another pool, and has its size. */
+int sm_copy_revert(struct snapmgr *sm, const char *from, const struct sm_spec *to,
+		   const struct snapmgr_revert_opts *o, struct snapmgr_object *ret_volume,
+		   struct snapmgr_copy_result *ret, struct snapmgr_err *err);
+/* revert.c */
+int sm_revert_support(const struct sm_pool *pool, const struct scat_volume *v,
+		      struct snapmgr_err *err);
 /* sm_copy_new() - snapmgr_create() of something that no clone can be made of. */
 int sm_copy_new(struct snapmgr *sm, const char *from, const struct sm_spec *to,
 		const struct snapmgr_create_opts *o, snapmgr_object_fn *visit, void *data,

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "snapmgr/core/core.h"
+#include "snapmgr/core/create.h"
 #include "snapmgr/core/displace.h"
 #include "snapmgr/core/fill.h"
 #include "snapmgr/core/rewrite.h"
@@ -64,16 +64,23 @@ static int check_latest(struct sm_pool *pool, const struct scat_snapshot *s,
 		       pool->row.name, s->volume_name, s->c.name, newest.c.name);
 }
 
-/* A clone leaves the volume alone, so that it matters only where the driver has another way. */
-static int check_support(const struct sm_pool *pool, const struct scat_volume *v, bool allow_clone,
-			 struct snapmgr_err *err)
+int sm_revert_support(const struct sm_pool *pool, const struct scat_volume *v,
+		      struct snapmgr_err *err)
 {
-	if (v->revert_support || (allow_clone && !sm_driver_reverts(pool->b.driver)))
+	if (v->revert_support)
 		return 0;
 	return sm_fail(err, SNAPMGR_UNSUPPORTED, EOPNOTSUPP,
 		       "volume '%s/%s' was made without support for reverts (property "
 		       "revert_to_snapshot_support)",
 		       pool->row.name, v->c.name);
+}
+
+/* A clone leaves the volume alone, so that it matters only where the driver has another way. */
+static int check_support(const struct sm_pool *pool, const struct scat_volume *v, bool allow_clone,
+			 struct snapmgr_err *err)
+{
+	return allow_clone && !sm_driver_reverts(pool->b.driver) ? 0 :
+								   sm_revert_support(pool, v, err);
 }
 
 int sm_revert_check(struct sm_pool *pool, const struct scat_volume *v,
@@ -217,6 +224,69 @@ static int finish_failed(struct sm_found *f, bool dry_run, struct sm_strategy *s
 	return 1;
 }
 
+/* ---- a volume of another pool ---- */
+
+/* Its own error is left for who looks for it in this pool. */
+static bool is_elsewhere(const struct sm_found *f, const char *target, struct sm_spec *ret)
+{
+	return target && strchr(target, '/') && sm_spec_parse(target, ret, NULL) == 0 &&
+	       ret->volume[0] && !ret->snapshot[0] && sm_same_pool(&f->pool, ret->pool, NULL) < 0;
+}
+
+static int choose_across(struct snapmgr *sm, const struct sm_spec *to, uint64_t mapped_bytes,
+			 const struct snapmgr_revert_opts *o, struct sm_strategy *ret,
+			 struct snapmgr_err *err)
+{
+	AUTO(sm_pool_close) struct sm_pool pool = { .lock = SLOCK_NONE };
+	struct sm_choice c = {
+		.reach = SM_OTHER_POOL,
+		.mapped_bytes = mapped_bytes,
+		.changed_bytes = SM_UNKNOWN_BYTES,
+		.forced = o->strategy,
+		.allow_clone = o->allow_clone,
+	};
+	int r = sm_pool_open(sm, to->pool, false, &pool, err);
+
+	c.driver = pool.b.driver;
+	c.backend = &pool.b;
+	return r == 0 ? sm_strategy_choose(&c, ret, err) : r;
+}
+
+/* The locks of the two pools are taken one after the other, and this one's is given up first. */
+static int revert_across(struct snapmgr *sm, struct sm_found *f, const struct sm_spec *to,
+			 const struct snapmgr_revert_opts *o, struct snapmgr_revert_result *ret,
+			 struct snapmgr_err *err)
+{
+	struct snapmgr_revert_result result = { .in_place = true };
+	struct snapmgr_copy_result copied = { 0 };
+	const uint64_t mapped_bytes = f->pool.b.driver->stores ? f->snapshot.c.size_bytes :
+								 f->snapshot.used_bytes;
+	char uuid[SNAPMGR_UUID_TEXT];
+	struct sm_strategy strategy;
+	int r = sm_snapshot_ready(&f->pool, &f->snapshot, err);
+
+	if (r == 0 && o->latest_only)
+		r = check_latest(&f->pool, &f->snapshot, err);
+	if (r == 0)
+		r = sm_visit_snapshot(&f->pool, &f->snapshot, sm_keep_object, &result.snapshot,
+				      err);
+	sm_uuid_text(&f->snapshot.c.uuid, uuid);
+	sm_found_close(f);
+	if (r == 0)
+		r = choose_across(sm, to, mapped_bytes, o, &strategy, err);
+	if (r == 0)
+		r = sm_copy_revert(sm, uuid, to, o, &result.volume, &copied, err);
+	if (r < 0)
+		return r;
+	(void)sm_copy_text(result.strategy, sizeof(result.strategy), strategy.name);
+	(void)sm_copy_text(result.reason, sizeof(result.reason), strategy.reason);
+	result.move_bytes = o->dry_run ? strategy.move_bytes : copied.moved_bytes;
+	result.undo = o->dry_run ? !o->no_undo && result.volume.undo_keep > 0 : copied.undo;
+	if (ret)
+		*ret = result;
+	return 0;
+}
+
 int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_revert_opts *opts,
 		   struct snapmgr_revert_result *ret, struct snapmgr_err *err)
 {
@@ -233,6 +303,7 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 	enum sm_reach reach = SM_OWN_VOLUME;
 	char kept[SNAPMGR_NAME_MAX + 1] = "";
 	struct sm_strategy strategy;
+	struct sm_spec other;
 	struct snapmgr_err why;
 	bool done = false;
 	int r;
@@ -243,6 +314,12 @@ int snapmgr_revert(struct snapmgr *sm, const char *spec, const struct snapmgr_re
 		r = sm_find(sm, spec, SM_WANT_SNAPSHOT | SM_WANT_SET | SM_WANT_HELD, true, &f, err);
 	if (r == 0 && f.has_set)
 		return sm_revert_group(&f, &o, start_ns, ret, err);
+	if (r == 0 && is_elsewhere(&f, o.target, &other)) {
+		r = revert_across(sm, &f, &other, &o, ret, err);
+		if (r == 0 && ret)
+			ret->elapsed_us = (sm_monotonic_ns() - start_ns) / 1000;
+		return r;
+	}
 	if (r == 0)
 		r = find_target(&f, o.target, &reach, err);
 	if (r == 0)

@@ -96,8 +96,9 @@ void sm_strategies(const struct sm_driver *driver, const struct sm_backend *back
 static bool is_open(const struct sm_choice *c, const struct way *way)
 {
 	const bool files = c->driver->files; /* each is filled in place, whatever the way */
+	const enum sm_reach reach = files && way->reach < SM_SAME_POOL ? SM_SAME_POOL : way->reach;
 
-	return has(c->driver, way) && c->reach <= (files ? SM_SAME_POOL : way->reach) &&
+	return has(c->driver, way) && c->reach <= reach &&
 	       (way->together || files || !c->together) && !lack(c->driver, c->backend, way->name);
 }
 

@@ -410,8 +410,83 @@ ATF_TC_BODY(killed_it_leaves_nothing_in_either_pool, tc)
 	check_nothing_left();
 }
 
+/* ---- a revert of another pool's volume ---- */
+
+static void check_revert(const char *from, const char *to)
+{
+	struct snapmgr_revert_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_revert_opts);
+	const char *snapshot = spec(from, "v@s"), *target = spec(to, "o");
+	const uint64_t wanted = bed_sum_of(snapshot);
+	char before[BED_IDENTITY], after[BED_IDENTITY];
+	struct snapmgr_revert_result ret;
+	uint64_t was;
+
+	lab_create(target, 2 * BYTES);
+	bed_write(target, 5);
+	was = bed_sum(target);
+	bed_identity(target, before);
+	opts.target = target;
+	opts.dry_run = true;
+	LAB_DO(snapmgr_revert(lab, snapshot, &opts, &ret, &err));
+	ATF_CHECK_STREQ("copy", ret.strategy);
+	ATF_CHECK(*ret.reason && ret.in_place && ret.undo);
+	ATF_CHECK_MSG(ret.move_bytes >= BYTES / 2 && ret.move_bytes <= BYTES, "%ju",
+		      (uintmax_t)ret.move_bytes);
+	ATF_CHECK_EQ(was, bed_sum(target));
+	opts.dry_run = false;
+	LAB_DO(snapmgr_revert(lab, snapshot, &opts, &ret, &err));
+	ATF_CHECK_STREQ("copy", ret.strategy);
+	ATF_CHECK_STREQ("o", ret.volume.name);
+	ATF_CHECK_STREQ("s", ret.snapshot.name);
+	ATF_CHECK_EQ(BYTES / 2, ret.move_bytes);
+	ATF_CHECK_EQ_MSG(wanted, bed_sum(target), "%s to %s", from, to);
+	bed_identity(target, after);
+	ATF_CHECK_STREQ(before, after);
+	LAB_DO(snapmgr_undo(lab, target, NULL, NULL, &err));
+	ATF_CHECK_EQ(was, bed_sum(target));
+	LAB_DO(snapmgr_undo(lab, target, NULL, NULL, &err));
+	ATF_CHECK_EQ(wanted, bed_sum(target));
+	ATF_CHECK_EQ(wanted, bed_sum_of(snapshot));
+	opts.strategy = "reflink";
+	LAB_REFUSED(SNAPMGR_UNSUPPORTED, snapmgr_revert(lab, snapshot, &opts, NULL, &err));
+	LAB_SAYS("open are 'copy'");
+	LAB_DO(snapmgr_delete(lab, target, NULL, NULL, NULL, &err));
+}
+
+ATF_TC_WITHOUT_HEAD(a_volume_of_another_pool_is_reverted_where_it_is_named);
+ATF_TC_BODY(a_volume_of_another_pool_is_reverted_where_it_is_named, tc)
+{
+	struct snapmgr_revert_opts opts = SNAPMGR_OPTS_INIT(struct snapmgr_revert_opts);
+	uint64_t head;
+
+	up();
+	make_source("t", BYTES);
+	make_source("c", BYTES);
+	make_source("x", BYTES);
+	check_revert("t", "x");
+	check_revert("c", "u");
+	check_revert("x", "e");
+	check_revert("x", "t");
+	/* what cannot be is refused, and changes nothing */
+	head = bed_sum("c/v");
+	opts.target = "c/v";
+	LAB_REFUSED(SNAPMGR_UNSUPPORTED, snapmgr_revert(lab, "t/v@s", &opts, NULL, &err));
+	ATF_CHECK_EQ(head, bed_sum("c/v"));
+	opts.target = "x/none";
+	LAB_REFUSED(SNAPMGR_NOT_FOUND, snapmgr_revert(lab, "t/v@s", &opts, NULL, &err));
+	ATF_CHECK(!lab_exists("x/none"));
+	opts.target = "none/v";
+	LAB_REFUSED(SNAPMGR_NOT_FOUND, snapmgr_revert(lab, "t/v@s", &opts, NULL, &err));
+	lab_snapshot("t/v@later");
+	opts.target = "x/v";
+	opts.latest_only = true;
+	LAB_REFUSED(SNAPMGR_NOT_LATEST, snapmgr_revert(lab, "t/v@s", &opts, NULL, &err));
+	check_nothing_left();
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_volume_of_another_pool_is_reverted_where_it_is_named);
 	ATF_TP_ADD_TC(tp, a_snapshot_and_a_head_come_over_between_any_two_kinds_of_pools);
 	ATF_TP_ADD_TC(tp, into_a_volume_that_is_there_it_can_be_undone);
 	ATF_TP_ADD_TC(tp,
