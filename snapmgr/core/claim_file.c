@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #include "snapmgr/core/core.h"
@@ -33,11 +35,16 @@ static int look(const struct sm_claim *claim, struct shost_holder *ret, struct s
 /* Return: 1 with nobody else at it, 0 with somebody, -EINVAL and others where that cannot be said. */
 static int lease(int fd)
 {
+	struct statfs fs;
+
 	/* Who opens it meanwhile waits, and we need no word of it. */
 	if (SM_STEP("claim.signal", fcntl(fd, F_SETSIG, SIGURG)) < 0)
 		return -errno;
 	if (SM_STEP("claim.lease", fcntl(fd, F_SETLEASE, F_WRLCK)) == 0)
 		return 1;
+	/* NFS says EAGAIN, too, where its server handed out no delegation, which tells nothing. */
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == NFS_SUPER_MAGIC)
+		return -EINVAL;
 	return errno == EAGAIN || errno == EBUSY ? 0 : -errno;
 }
 

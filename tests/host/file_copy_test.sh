@@ -45,17 +45,17 @@ it()
 # hold MIB ARG... - "snapmgr ARG..." in the background, stopped when it has done that much; without a lock
 hold()
 {
-	local mib="$1" i
+	local mib="$1"
 
 	shift
 	snapmgr "$@" >it.out 2>it.err &
 	pid=$!
-	for i in $(seq 500); do
-		kill -STOP $pid 2>/dev/null || break
+	for _ in $(seq 500); do
+		kill -STOP "$pid" 2>/dev/null || break
 		op=$(snapmgr list p0 --operations --json | jq -r ".operations[] |
 			select(.lasting and .pid == $pid and .done_bytes > ($mib * 1048576)) | .uuid")
 		[ -z "$op" ] || ! snapmgr set p0/w label=held --wait 0 >/dev/null 2>&1 || return 0
-		kill -CONT $pid
+		kill -CONT "$pid"
 		sleep 0.01
 	done
 	atf_fail "it was never seen at it: $(cat it.err)"
@@ -73,11 +73,11 @@ cancelled()
 	snapmgr cancel "$op" --wait 120 >cancel.out 2>&1 &
 	canceller=$!
 	until snapmgr list p0 --operations --json | jq -e '.operations[] | select(.stopping)' >/dev/null; do
-		kill -0 $canceller || atf_fail "it does not ask: $(cat cancel.out)"
+		kill -0 "$canceller" || atf_fail "it does not ask: $(cat cancel.out)"
 	done
-	kill -CONT $pid
-	wait $canceller || atf_fail "$(cat cancel.out)"
-	! wait $pid || atf_fail "it says that it succeeded"
+	kill -CONT "$pid"
+	wait "$canceller" || atf_fail "$(cat cancel.out)"
+	! wait "$pid" || atf_fail "it says that it succeeded"
 	grep -q stopped it.err || grep -q 'cut short' it.err || atf_fail "it says: $(cat it.err)"
 }
 
@@ -101,8 +101,8 @@ while_a_file_is_copied_into_others_see_it_and_work_on_body()
 	done
 	ok snapmgr snapshot p0/w@s
 	ok snapmgr revert p0/w@s
-	kill -CONT $pid
-	wait $pid || atf_fail "$(cat it.err)"
+	kill -CONT "$pid"
+	wait "$pid" || atf_fail "$(cat it.err)"
 	[ "$(it)" = "$old" ] || atf_fail "it is something else"
 	[ "$(stat -c %i "$dir/v.img")" = "$inode" ] || atf_fail "it is another file"
 	states available available
@@ -115,8 +115,8 @@ while_a_file_is_copied_into_others_see_it_and_work_on_body()
 	hold 10 clone p0/v@s p0/c
 	snapmgr show p0/c --json | expect creating .state
 	ok snapmgr pool check p0
-	kill -CONT $pid
-	wait $pid || atf_fail "$(cat it.err)"
+	kill -CONT "$pid"
+	wait "$pid" || atf_fail "$(cat it.err)"
 	cmp "$dir/v.img" "$dir/c.img" || atf_fail "the clone is something else"
 	end
 }
@@ -147,8 +147,8 @@ killed_a_revert_of_a_file_is_gone_on_with_body()
 {
 	begin
 	hold 240 revert p0/v@s
-	kill -KILL $pid
-	wait $pid
+	kill -KILL "$pid"
+	wait "$pid"
 	states reverting restoring
 	snapmgr list p0 --operations --json |
 		expect "true true true" \
@@ -164,15 +164,15 @@ killed_a_revert_of_a_file_is_gone_on_with_body()
 	# Or it is taken back.
 	ok snapmgr undo p0/v
 	hold 170 revert p0/v@s
-	kill -KILL $pid
-	wait $pid
+	kill -KILL "$pid"
+	wait "$pid"
 	ok snapmgr cancel p0/v
 	states available available
 	[ "$(it)" = "$new" ] || atf_fail "it is not what it was"
 	# A snapshot is not gone on with: who knows what was written since?
 	hold 10 snapshot p0/v@t
-	kill -KILL $pid
-	wait $pid
+	kill -KILL "$pid"
+	wait "$pid"
 	warns 'the unfinished snapshot is gone' snapmgr snapshot p0/w@u
 	refuses not_found 3 show p0/v@t
 	end
