@@ -21,7 +21,7 @@ enum scat_use {
 	SCAT_READ,
 	SCAT_WRITE, /* with locks of its own, beside others */
 	SCAT_OWN,   /* under the pool's lock */
-	SCAT_HEAL,  /* the same, after somebody died at work: nothing that the kernel kept is believed */
+	SCAT_HEAL, /* the same, after somebody died at work: nothing that the kernel kept is believed */
 };
 
 /* Volume and snapshot states; the catalogue holds their names (scat_state_name). */
