@@ -17,16 +17,11 @@ static int settle_revert(struct sm_pool *pool, const struct scat_operation *op, 
 }
 
 const struct sm_lasting_verb sm_lasting_verbs[] = {
-	{ "copy", sm_copy_settle },
-	{ "create", sm_copy_settle },
-	{ "extend", sm_copy_settle },
-	{ "merge", sm_merge_settle },
-	{ "read", sm_reading_settle },
-	{ "revert", settle_revert },
-	{ "undo", settle_revert },
-	{ "snapshot", sm_snapshot_settle },
-	{ "clone", sm_clone_settle },
-	{ NULL, NULL },
+	{ "copy", sm_copy_settle },    { "create", sm_copy_settle },
+	{ "extend", sm_copy_settle },  { "merge", sm_merge_settle },
+	{ "read", sm_reading_settle }, { "revert", settle_revert },
+	{ "undo", settle_revert },     { "snapshot", sm_snapshot_settle },
+	{ "clone", sm_clone_settle },  { NULL, NULL },
 };
 
 bool sm_lasting_owner_alive(const struct scat_operation *op)

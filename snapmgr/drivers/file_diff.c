@@ -83,7 +83,7 @@ static int load_places(int fd, const char *path, struct layout *l, struct snapmg
 					.fm_length = FIEMAP_MAX_OFFSET - at,
 					.fm_flags = at ? 0 : FIEMAP_FLAG_SYNC,
 					.fm_extent_count = AT_ONCE };
-		if (ioctl(fd, FS_IOC_FIEMAP, map) < 0)
+		if (SM_STEP("file.extents", ioctl(fd, FS_IOC_FIEMAP, map)) < 0)
 			return at == 0 && (errno == EOPNOTSUPP || errno == ENOTTY) ?
 				       1 :
 				       file_failed(err, errno, "look at the extents of", path);
