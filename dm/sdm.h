@@ -247,6 +247,7 @@ struct sdm_switch_device {
 	/* Nobody has it open but the claim, so no I/O is on its way and its suspend cannot wait. Who opens
 	 * it in that moment, and hangs, makes this hang too: until the pool fails what it has queued. */
 	bool idle;
+	bool alone; /* nobody at all has it open; who has once it is suspended: -EAGAIN */
 };
 struct sdm_switch_opts {
 	bool uevent;	     /* resume with a cookie; needed where the contents or size change */

@@ -393,11 +393,25 @@ static const char *dirty_name(const struct sdm_switch *sw)
 	return sw->members[i].d.dev->name;
 }
 
+/* One that nobody has open has no page in the cache: the last close drops them. */
+static bool was_opened(const struct sdm_switch *sw)
+{
+	for (size_t i = 0; i < sw->n; i++)
+		if (sw->members[i].d.alone && sw->members[i].openers > 0)
+			return true;
+	return false;
+}
+
 int sdm_switch_suspend(struct sdm_switch *sw, struct snapmgr_err *err)
 {
 	int r = suspend_clean(sw, err);
 	uint64_t end_ns = r == -EAGAIN ? sm_monotonic_ns() + PURGE_MS * UINT64_C(1000000) : 0;
 
+	if (r == 0 && was_opened(sw)) {
+		sdm_switch_back(sw);
+		return sm_fail(err, SNAPMGR_IN_USE, EAGAIN, "somebody has just opened '%s'",
+			       sw->members[0].d.dev->name);
+	}
 	while (r == -EAGAIN && sm_monotonic_ns() < end_ns) {
 		r = again(sw, err);
 		if (r == 0)

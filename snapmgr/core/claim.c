@@ -160,6 +160,21 @@ int sm_claim_flush(const struct sm_claim *claim, const char *spec, struct snapmg
 	return sm_fail(err, SNAPMGR_IO, errno, "cannot write back the cache of '%s'", spec);
 }
 
+int sm_claim_lightly(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
+		     struct sm_claim *ret, struct snapmgr_err *err)
+{
+	struct sm_claim claim = { .fd = -1 };
+	int r = sdm_info(v->dm.name, &claim.info, err);
+
+	if (r < 0)
+		return r;
+	if (claim.info.exists && (claim.info.suspended || claim.info.open_count > 0))
+		return sm_claim(pool, v, spec, online, ret, err);
+	claim.mapped = claim.alone = claim.info.exists;
+	*ret = claim;
+	return 0;
+}
+
 int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
 	     struct sm_claim *ret, struct snapmgr_err *err)
 {

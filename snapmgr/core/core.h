@@ -455,6 +455,7 @@ struct sm_claim {
 	int node;    /* of a file: its loop device, open O_EXCL; 0: none */
 	bool mapped; /* the driver has to be told of a change; a file always is */
 	bool others; /* with online: somebody else has it open */
+	bool alone;  /* nobody has it open, we neither: see sm_claim_lightly() */
 	struct sdm_info info;
 };
 /**
@@ -466,6 +467,14 @@ struct sm_claim {
  */
 int sm_claim(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
 	     struct sm_claim *ret, struct snapmgr_err *err);
+/*
+ * sm_claim_lightly() - the same for a switch that follows at once: what nobody has open is not held
+ *
+ * It has no page in the cache then, and who opens it until its table is switched is seen under suspension
+ * (-EAGAIN of the switch); who opens it later reads nothing before the resume.
+ */
+int sm_claim_lightly(struct sm_pool *pool, const struct sm_vdev *v, const char *spec, bool online,
+		     struct sm_claim *ret, struct snapmgr_err *err);
 /* sm_claim_trial() - refuse as sm_claim() would, for holders of these kinds, and hold nothing. */
 int sm_claim_trial(const struct sm_pool *pool, const struct sm_vdev *v, const char *spec,
 		   unsigned int kinds, struct snapmgr_err *err);

@@ -121,7 +121,9 @@ static int prepare_one(struct sm_pool *pool, struct sm_displace *d, bool out_of_
 				      SHOST_SWAP | SHOST_HOLDER | SHOST_LOOP |
 					      (d->online ? 0 : SHOST_PROCESS),
 				      err);
-	r = sm_claim(pool, &dev, spec, d->online, &d->claim, err);
+	r = d->at_once && !d->remount && !out_of_data ?
+		    sm_claim_lightly(pool, &dev, spec, d->online, &d->claim, err) :
+		    sm_claim(pool, &dev, spec, d->online, &d->claim, err);
 	if (r == 0)
 		r = check_size(pool, d, err);
 	if (r == 0)
@@ -283,8 +285,20 @@ static int write_rows(struct sm_pool *pool, struct sm_head_change *change, struc
 	return r == 0 && d->rows ? d->rows(pool, d->rows_arg, err) : r;
 }
 
+/* Somebody came in between: it goes the way of those that are open. */
+static int hold_and_switch(struct sm_pool *pool, struct sm_displace *d, struct snapmgr_err *err)
+{
+	int r;
+
+	d->at_once = false;
+	r = prepare_one(pool, d, false, false, err);
+	return r == 0 ? sm_head_switch(pool, &d->change, err) : r;
+}
+
 int sm_displace(struct sm_pool *pool, struct sm_displace *all, size_t n, struct snapmgr_err *err)
 {
+	int r;
+
 	for (size_t i = 0; i < n; i++) {
 		struct sm_displace *d = &all[i];
 
@@ -298,7 +312,8 @@ int sm_displace(struct sm_pool *pool, struct sm_displace *all, size_t n, struct 
 		d->change.arg = d;
 		d->change.next = i + 1 < n ? &all[i + 1].change : NULL;
 	}
-	return sm_head_switch(pool, &all->change, err);
+	r = sm_head_switch(pool, &all->change, err);
+	return r == -EAGAIN && all->claim.alone ? hold_and_switch(pool, all, err) : r;
 }
 
 static void release_signals(struct sm_displace *d)

@@ -13,6 +13,7 @@
 struct sm_displace {
 	struct scat_volume *volume; /* borrowed */
 	bool online, remount, force, no_undo;
+	bool at_once; /* nothing but the switch follows: see sm_claim_lightly() */
 	struct sm_claim claim;
 	struct sm_head_change change; /* the caller fills what the new head is */
 	struct shost_mounts mounts;
@@ -32,6 +33,11 @@ struct sm_displace {
 	int (*rows)(struct sm_pool *pool, void *arg, struct snapmgr_err *err);
 	void *rows_arg;
 };
+/* Of devices whose tables alone change; what has bytes moved, or a file's page cache, has to be held. */
+static inline bool sm_switches_at_once(const struct sm_pool *pool)
+{
+	return !pool->b.dir[0] && !pool->b.driver->stores;
+}
 /**
  * sm_displace_prepare() - if quotas allow it, claim all of @d[0..n), after their mounts are gone
  *

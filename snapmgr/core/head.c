@@ -87,6 +87,7 @@ static int switch_tables(struct commit *c, size_t n, struct snapmgr_err *err)
 		items[i] = (struct sm_switch_item){
 			.v = &devs[i],
 			.claim_fd = claim->fd,
+			.alone = claim->alone,
 			.online = claim->others,
 			.devno = makedev(claim->info.major, claim->info.minor),
 			.old_id = change->volume->c.thin,

@@ -179,6 +179,7 @@ static int switch_now(struct sm_found *f, struct sm_displace *d, bool dry_run,
 
 	if (r == 0 && !d->no_undo)
 		r = sm_displace_check_undo(&f->pool, &f->volume, err);
+	d->at_once = sm_switches_at_once(&f->pool);
 	if (r == 0)
 		r = sm_displace_prepare(&f->pool, d, 1, space.out_of_data, dry_run, err);
 	return r == 0 && !dry_run ? repoint(f, d, err) : r;

@@ -256,6 +256,7 @@ int snapmgr_undo(struct snapmgr *sm, const char *spec, const struct snapmgr_undo
 		r = sm_merge_check(&f.pool, &d, err);
 	d.volume = &f.volume;
 	d.change.size_bytes = f.undo.size_bytes;
+	d.at_once = sm_switches_at_once(&f.pool);
 	if (r == 0)
 		r = sm_displace_prepare(&f.pool, &d, 1, space.out_of_data, o.dry_run, err);
 	if (r == 0 && !o.dry_run)

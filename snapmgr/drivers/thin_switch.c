@@ -94,7 +94,8 @@ static int switch_devices(const struct sm_backend *b, const struct sm_switch_ite
 			.flush = items[i].claim_fd >= 0,
 			.flush_fd = items[i].claim_fd,
 			.flush_dev = items[i].devno,
-			.idle = items[i].claim_fd >= 0 && !items[i].online,
+			.idle = items[i].alone || (items[i].claim_fd >= 0 && !items[i].online),
+			.alone = items[i].alone,
 		};
 	}
 	return r;

@@ -143,6 +143,31 @@ ATF_TC_BODY(every_call_that_fails_leaves_the_old_tables, tc)
 	}
 }
 
+ATF_TC_WITHOUT_HEAD(who_opens_what_nobody_had_open_turns_it_back);
+ATF_TC_BODY(who_opens_what_nobody_had_open_turns_it_back, tc)
+{
+	const struct sdm_switch_device alone = {
+		.dev = &a, .target = &target_a, .idle = true, .alone = true
+	};
+	struct sdm_switch_opts opts = plain_opts();
+	struct snapmgr_err err;
+
+	(void)tc;
+	for (int openers = 0; openers <= 1; openers++) {
+		AUTO(sdm_switch_free) struct sdm_switch *sw = NULL;
+
+		set_up();
+		require(sdm_switch_prepare(&alone, 1, &opts, &sw, &err), &err);
+		fake_kernel_open("a", openers);
+		ATF_CHECK_EQ(openers ? -EAGAIN : 0, sdm_switch_suspend(sw, &err));
+		if (!openers) {
+			sdm_switch_committed(sw);
+			require(sdm_switch_resume(sw, &err), &err);
+		}
+		check_contents(openers ? 1 : 11, 2);
+	}
+}
+
 ATF_TC_WITHOUT_HEAD(a_frozen_filesystem_is_in_use);
 ATF_TC_BODY(a_frozen_filesystem_is_in_use, tc)
 {
@@ -366,6 +391,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, all_is_loaded_before_anything_is_suspended);
 	ATF_TP_ADD_TC(tp, every_call_that_fails_leaves_the_old_tables);
+	ATF_TP_ADD_TC(tp, who_opens_what_nobody_had_open_turns_it_back);
 	ATF_TP_ADD_TC(tp, a_frozen_filesystem_is_in_use);
 	ATF_TP_ADD_TC(tp, an_interruption_before_the_time_is_up_is_tried_again);
 	ATF_TP_ADD_TC(tp, a_suspend_that_lasts_too_long_is_in_use);

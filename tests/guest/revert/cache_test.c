@@ -115,6 +115,53 @@ static void write_direct(void *data)
 	}
 }
 
+/* Whoever has it open when it is suspended has pages in the cache; who came and went has none. */
+static void look_in(void *data)
+{
+	struct shared *s = data;
+	char page[PAGE];
+
+	lab_ready();
+	while (!s->stop) {
+		int fd = open(s->node, O_RDONLY | O_CLOEXEC);
+
+		for (uint64_t at = 0; fd >= 0 && at < SIZE; at += SIZE / 8)
+			if (pread(fd, page, PAGE, (off_t)at) != PAGE)
+				s->error = errno ? errno : EIO;
+		(void)close(fd);
+		s->done++;
+	}
+}
+
+ATF_TC_WITHOUT_HEAD(who_looks_in_now_and_then_reads_nothing_old);
+ATF_TC_BODY(who_looks_in_now_and_then_reads_nothing_old, tc)
+{
+	struct snapmgr_err err;
+	int reverted = 0;
+	struct shared *s;
+	pid_t pid;
+
+	(void)close(open_volume(O_RDONLY));
+	lab_snapshot("p/v@h");
+	s = share();
+	pid = lab_child(look_in, s);
+	for (int i = 0; i < 20; i++) {
+		int r = snapmgr_revert(lab, i % 2 ? "p/v@h" : "p/v@s", NULL, NULL, &err);
+
+		ATF_REQUIRE_MSG(r == 0 || err.code == SNAPMGR_IN_USE, "%s", err.message);
+		reverted += r == 0;
+		if (r == 0)
+			ATF_REQUIRE_MSG(lab_holds(s->node, 0, SIZE, i % 2 ? 'h' : 's', 0),
+					"round %d: it reads as before", i);
+	}
+	s->stop = true;
+	lab_end(pid);
+	printf("%d reverts between %ju looks\n", reverted, (uintmax_t)s->done);
+	ATF_CHECK_EQ_MSG(0, s->error, "the reader saw: %s", strerror(s->error));
+	ATF_CHECK(reverted > 0);
+	lab_check_rest();
+}
+
 ATF_TC_WITHOUT_HEAD(a_direct_writer_sees_no_error_through_reverts);
 ATF_TC_BODY(a_direct_writer_sees_no_error_through_reverts, tc)
 {
@@ -299,6 +346,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, an_open_descriptor_reads_no_cached_page_of_the_old_contents);
 	ATF_TP_ADD_TC(tp, dirty_pages_go_to_the_displaced_head_and_nowhere_else);
 	ATF_TP_ADD_TC(tp, what_was_cached_before_it_was_closed_is_not_read_after);
+	ATF_TP_ADD_TC(tp, who_looks_in_now_and_then_reads_nothing_old);
 	ATF_TP_ADD_TC(tp, a_direct_writer_sees_no_error_through_reverts);
 	ATF_TP_ADD_TC(tp, a_buffered_reader_holds_no_revert_up);
 	ATF_TP_ADD_TC(tp, a_buffered_writer_of_single_bytes_never_brings_an_old_page_over);
