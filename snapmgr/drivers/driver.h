@@ -113,10 +113,10 @@ struct sm_space {
 
 struct sm_switch_item { /* one of several mapped volumes that change at one instant */
 	const struct sm_vdev *v;
-	int claim_fd;	 /* open O_EXCL, or -1 */
-	bool alone;	 /* nobody has it open, and it is not claimed; -EAGAIN where that has changed */
-	bool online;	 /* others have it open */
-	dev_t devno;	 /* 0: not known */
+	int claim_fd; /* open O_EXCL, or -1 */
+	bool alone;  /* nobody has it open, and it is not claimed; -EAGAIN where that has changed */
+	bool online; /* others have it open */
+	dev_t devno; /* 0: not known */
 	uint32_t old_id; /* the head until now */
 	bool forget;	 /* nobody will want that back */
 };
