@@ -212,14 +212,15 @@ static bool fits_volume(const struct model_seen *seen, const struct model *m,
 			const struct model_volume *v, size_t *n, struct model_why *why)
 {
 	const struct object *x;
-	char group[32];
+	char group[32] = "";
 
 	if (!has(seen, SNAPMGR_VOLUME, v->name, v->name, &x, n, why) || !same(x, m, &v->head, why))
 		return false;
 	if (strcmp(x->label, v->label) != 0)
 		return model_fail(why, "%s has label '%s', not '%s'", v->name, x->label,
 				  v->label) == 0;
-	(void)snprintf(group, sizeof(group), v->group ? "g%u" : "", v->group);
+	if (v->group)
+		(void)snprintf(group, sizeof(group), "g%u", v->group);
 	if (strcmp(x->group, group) != 0)
 		return model_fail(why, "%s is in group '%s', not '%s'", v->name, x->group, group) ==
 		       0;
